@@ -1,0 +1,55 @@
+/** The common shape of every configuration object, whatever source it came from. */
+
+/** Where an object was read: a document of a file, or a version in an API server. */
+export interface Origin {
+  readonly file?: string;
+  /** First line of the document, 1-based. */
+  readonly line?: number;
+  /** Line of a field by its path, when the source kept the document's syntax tree. */
+  readonly lineOf?: (path: string) => number | undefined;
+  readonly resourceVersion?: string;
+  /** Cluster id, for objects of a remote cluster. */
+  readonly cluster?: string;
+}
+
+/** `Kind/namespace/name`; the namespace is empty for cluster-scoped kinds. */
+export type ObjectKey = string & { readonly __brand: 'ObjectKey' };
+
+export interface ConfigObject<K extends string = string, S = unknown> {
+  readonly kind: K;
+  /** `networking.istio.io/v1`, `v1`, ...: as it was written. */
+  readonly apiVersion: string;
+  readonly name: string;
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+  /** RFC 3339; absent for files. Ties are broken by it, then by namespace and name. */
+  readonly creationTimestamp?: string;
+  readonly generation?: number;
+  /** `spec` of the kinds that have one; for Secret and ConfigMap the object without its metadata. */
+  readonly spec: S;
+  readonly origin: Origin;
+}
+
+export function objectKey(kind: string, namespace: string, name: string): ObjectKey {
+  return `${kind}/${namespace}/${name}` as ObjectKey;
+}
+
+export function keyOf(object: Pick<ConfigObject, 'kind' | 'namespace' | 'name'>): ObjectKey {
+  return objectKey(object.kind, object.namespace, object.name);
+}
+
+/** Oldest first; then by namespace and name, as Istio breaks ties. */
+export function byAge(a: ConfigObject, b: ConfigObject): number {
+  const ta = a.creationTimestamp ?? '';
+  const tb = b.creationTimestamp ?? '';
+  if (ta !== tb) return ta < tb ? -1 : 1;
+  if (a.namespace !== b.namespace) return a.namespace < b.namespace ? -1 : 1;
+  return a.name < b.name ? -1 : a.name > b.name ? 1 : 0;
+}
+
+/** `file:line`, or the resource version, for messages. */
+export function originText(origin: Origin): string {
+  if (origin.file !== undefined) return origin.line === undefined ? origin.file : `${origin.file}:${origin.line}`;
+  return origin.resourceVersion === undefined ? '' : `resourceVersion ${origin.resourceVersion}`;
+}
