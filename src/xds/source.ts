@@ -1,0 +1,128 @@
+/**
+ * What the streams need to know of the rest: parts, which hold encoded resources, and which parts a proxy gets.
+ *
+ * A part is shared by many proxies. A stream holds per part and type only the version that it has sent, never a copy of the names.
+ */
+import type { EncodedResource } from '../wire/resource.ts';
+import type { Problem } from '../apis/problem.ts';
+
+/** `type.googleapis.com/...`, see wire/types.ts. */
+export type TypeUrl = string;
+
+/**
+ * The resources of one type in one part. It changes in place, only while its source is not settled; `version` grows by one with each flush that changed
+ * something.
+ */
+export interface Table {
+  readonly version: number;
+  readonly size: number;
+  get(name: string): EncodedResource | undefined;
+  /** The part withholds this name although a lower part has it. */
+  hides(name: string): boolean;
+  names(): IterableIterator<string>;
+  /** VirtualHost tables: names `<route>/...` of one route table. */
+  namesUnder(route: string): Iterable<string>;
+  /**
+   * Names that appeared, changed or went after `version`, merged; the same object for the same question until the next change, so that what is
+   * computed from it can be cached by it. Undefined when the table no longer knows: compare everything then.
+   */
+  changedSince(version: number): ReadonlySet<string> | undefined;
+}
+
+export interface Part {
+  /** For logs and debug output. */
+  readonly id: string;
+  /** Undefined: the part has nothing of that type and never had. */
+  table(type: TypeUrl): Table | undefined;
+}
+
+/** What a proxy says of itself on its first message, limited in size; nothing of it is believed before `open` has checked it. */
+export interface ClaimedNode {
+  readonly id: string;
+  readonly cluster: string;
+  /** google.protobuf.Struct as JSON. */
+  readonly metadata: Readonly<Record<string, unknown>>;
+  readonly locality?: { readonly region: string; readonly zone: string; readonly subZone: string };
+  readonly userAgentName: string;
+  readonly userAgentVersion: string;
+  /** Names of the extensions that the proxy lists; undefined when it lists none. */
+  readonly extensions?: ReadonlySet<string>;
+}
+
+/** Who is calling, as proven by its transport or token; `undefined` on the plaintext port. */
+export interface Caller {
+  readonly address: string;
+  readonly identity?: { readonly spiffeId: string; readonly trustDomain: string; readonly namespace: string; readonly serviceAccount: string };
+  /** The transport keeps secrets secret. */
+  readonly secure: boolean;
+}
+
+/** Why a resource is what it is. */
+export interface Explanation {
+  readonly part: string;
+  /** `Kind/namespace/name (file:line)` of each object that it was made from. */
+  readonly objects: readonly string[];
+}
+
+/** One connected proxy's view: a list of parts, lowest first. A later part's resource or `hides` covers the same name of the earlier ones. */
+export interface Subscription {
+  /** Unique among the proxies connected now: `<node id>-<n>`. */
+  readonly connectionId: string;
+  readonly node: ClaimedNode;
+  readonly parts: readonly Part[];
+  /** The new list of parts, when for example a Sidecar resource has appeared for this proxy. Called only while the source is settled. */
+  onPartsChanged(handler: () => void): void;
+  explain(type: TypeUrl, name: string): Explanation | undefined;
+  close(): void;
+}
+
+export interface Refusal {
+  readonly refused: string;
+}
+
+export interface ResourceSource {
+  /** False while a change is being translated: nothing may be read from the parts until the next `onSettled`. */
+  readonly settled: boolean;
+  /** Grows with each change that became visible; the `system_version_info` of responses. */
+  readonly version: string;
+  /** Checks the claim against what is proven and gives the proxy's view, or why not. */
+  open(node: ClaimedNode, caller: Caller): Subscription | Refusal;
+  /** Called after each change with the parts that have changed and the types that have in them. Returns the function that ends it. */
+  onSettled(handler: (changed: ReadonlyMap<Part, ReadonlySet<TypeUrl>>) => void): () => void;
+}
+
+/** What happens on the streams, for metrics, logs, status and the debug API. All calls are synchronous and must not throw. */
+export interface StreamObserver {
+  connected(stream: StreamStatus): void;
+  disconnected(stream: StreamStatus, reason: string): void;
+  refused(node: ClaimedNode | undefined, caller: Caller, reason: string): void;
+  sent(stream: StreamStatus, type: TypeUrl, bytes: number, resources: number, removed: number): void;
+  acked(stream: StreamStatus, type: TypeUrl, nonce: string, latencyMs: number): void;
+  rejected(stream: StreamStatus, type: TypeUrl, names: readonly string[], message: string): void;
+}
+
+/** One stream as the debug API shows it. */
+export interface StreamStatus {
+  readonly subscription: Subscription;
+  readonly protocol: 'delta' | 'sotw';
+  readonly caller: Caller;
+  readonly connectedAtMs: number;
+  /** Per subscribed type. */
+  readonly types: ReadonlyMap<TypeUrl, TypeStatus>;
+}
+
+export interface TypeStatus {
+  /** Number of names asked for; `*` when it follows all of its parts. */
+  readonly subscribed: number | '*';
+  readonly sentVersion: string;
+  readonly ackedVersion: string;
+  readonly sentNonce: string;
+  readonly ackedNonce: string;
+  readonly sentAtMs: number;
+  readonly state: 'NOT_SENT' | 'SYNCED' | 'STALE' | 'ERROR';
+  /** Envoy's text of the last refusal that no later acceptance has cleared, and the suspected resources that are held back. */
+  readonly lastError?: string;
+  readonly heldBack: readonly string[];
+}
+
+export type { Problem };
