@@ -1,0 +1,50 @@
+import { intOrString, list, map, message, oneOfWords, rules, type Spec, string } from './schema.ts';
+
+export const policyWorkloadSelector = message({
+  matchLabels: map(string({ ...rules(['wildcard not allowed in label value match', '!self.contains("*")']), maxLength: 63 }), {
+    ...rules(
+      ['wildcard not allowed in label key match', 'self.all(key, !key.contains("*"))'],
+      ['key must not be empty', 'self.all(key, key.size() != 0)'],
+    ),
+    maxProperties: 4096,
+  }),
+});
+export type PolicyWorkloadSelector = Spec<typeof policyWorkloadSelector>;
+
+export const policyTargetReference = message(
+  {
+    group: string({ maxLength: 253, pattern: '^$|^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$' }),
+    kind: string({ maxLength: 63, minLength: 1, pattern: '^[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?$' }),
+    name: string({ maxLength: 253, minLength: 1 }),
+    namespace: string(rules(['cross namespace referencing is not currently supported', 'self.size() == 0'])),
+  },
+  ['kind', 'name'],
+);
+export type PolicyTargetReference = Spec<typeof policyTargetReference>;
+
+export const istioStatus = message(
+  {
+    conditions: list(
+      message({
+        lastProbeTime: string({ format: 'date-time' }),
+        lastTransitionTime: string({ format: 'date-time' }),
+        message: string(),
+        observedGeneration: intOrString(),
+        reason: string(),
+        status: string(),
+        type: string(),
+      }),
+    ),
+    observedGeneration: intOrString(),
+    validationMessages: list(
+      message({
+        documentationUrl: string(),
+        level: oneOfWords(['UNKNOWN', 'ERROR', 'WARNING', 'INFO']),
+        type: message({ code: string(), name: string() }),
+      }),
+    ),
+  },
+  [],
+  { 'x-kubernetes-preserve-unknown-fields': true },
+);
+export type IstioStatus = Spec<typeof istioStatus>;

@@ -1,0 +1,13 @@
+import type { ConfigObject } from './object.ts';
+import { kubernetesKind } from './kind.ts';
+import { map, message, type Spec, string } from './schema.ts';
+
+export const configMapBody = message({
+  data: map(string()),
+  /** Base64. */
+  binaryData: map(string()),
+});
+export type ConfigMapBody = Spec<typeof configMapBody>;
+export type ConfigMap = ConfigObject<'ConfigMap', ConfigMapBody>;
+
+export const configMap = kubernetesKind({ kind: 'ConfigMap', plural: 'configmaps', group: '', body: 'object', schema: configMapBody });
