@@ -7,14 +7,25 @@ import { createHash } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { FileDescriptorProtoSchema, FileDescriptorSetSchema, type FileDescriptorProto } from '@bufbuild/protobuf/wkt';
+import { protoCamelCase } from '@bufbuild/protobuf/reflect';
+import {
+  FileDescriptorProtoSchema,
+  FileDescriptorSetSchema,
+  type DescriptorProto,
+  type FieldDescriptorProto,
+  type FileDescriptorProto,
+} from '@bufbuild/protobuf/wkt';
 import { cacheDir, xdsProtosVersion, xdsProtosWheel } from './cache.ts';
+import { addNewerFields } from './newer-fields.ts';
 
 const root = join(import.meta.dirname, '..');
 const out = join(root, 'generated');
 
 function fingerprint(): string {
-  const hash = createHash('sha256').update(xdsProtosVersion).update(readFileSync(import.meta.filename));
+  const hash = createHash('sha256')
+    .update(xdsProtosVersion)
+    .update(readFileSync(import.meta.filename));
+  hash.update(readFileSync(join(import.meta.dirname, 'newer-fields.ts')));
   hash.update(readFileSync(join(root, 'package-lock.json')));
   for (const f of readdirSync(join(root, 'protos'), { recursive: true, encoding: 'utf8' }).sort()) {
     if (f.endsWith('.proto')) hash.update(f).update(readFileSync(join(root, 'protos', f)));
@@ -30,7 +41,7 @@ function serializedFile(python: string): Uint8Array | undefined {
   const quote = python[open];
   const bytes: number[] = [];
   const escapes: Record<string, number> = { n: 10, r: 13, t: 9, "'": 39, '"': 34, '\\': 92 };
-  for (let i = open + 1; python[i] !== quote; ) {
+  for (let i = open + 1; python[i] !== quote;) {
     if (python[i] !== '\\') {
       bytes.push(python.charCodeAt(i++));
       continue;
@@ -79,6 +90,7 @@ const typed = [
   'envoy/extensions/filters/common/fault/v3/',
   'envoy/extensions/filters/http/cors/v3/',
   'envoy/extensions/filters/http/credential_injector/v3/',
+  'envoy/extensions/filters/http/ext_authz/v3/',
   'envoy/extensions/filters/http/fault/v3/',
   'envoy/extensions/filters/http/grpc_stats/v3/',
   'envoy/extensions/filters/http/health_check/v3/',
@@ -89,7 +101,9 @@ const typed = [
   'envoy/extensions/filters/http/upstream_codec/v3/',
   'envoy/extensions/filters/listener/http_inspector/v3/',
   'envoy/extensions/filters/listener/original_dst/v3/',
+  'envoy/extensions/filters/listener/original_src/v3/',
   'envoy/extensions/filters/listener/tls_inspector/v3/',
+  'envoy/extensions/filters/network/ext_authz/v3/',
   'envoy/extensions/filters/network/http_connection_manager/v3/',
   'envoy/extensions/filters/network/rbac/v3/',
   'envoy/extensions/filters/network/set_filter_state/v3/',
@@ -98,6 +112,7 @@ const typed = [
   'envoy/extensions/formatter/',
   'envoy/extensions/http/injected_credentials/generic/v3/',
   'envoy/extensions/load_balancing_policies/',
+  'envoy/extensions/path/match/',
   'envoy/extensions/retry/',
   'envoy/extensions/transport_sockets/raw_buffer/v3/',
   'envoy/extensions/transport_sockets/tls/v3/',
@@ -113,6 +128,7 @@ async function envoyFiles(): Promise<FileDescriptorProto[]> {
     const raw = serializedFile(Buffer.from(bytes).toString('latin1'));
     if (raw === undefined) continue;
     const file = fromBinary(FileDescriptorProtoSchema, raw);
+    setJsonNames(file.extension, file.messageType);
     all.set(file.name, file);
   }
   const wanted: FileDescriptorProto[] = [];
@@ -129,6 +145,12 @@ async function envoyFiles(): Promise<FileDescriptorProto[]> {
     if (name.startsWith('envoy/') && !/\/v2(alpha)?\d*\//.test(name)) add(name);
   }
   return wanted;
+}
+
+/** Python's descriptors carry no json_name, and a reader of descriptors is not allowed to compute it. */
+function setJsonNames(fields: readonly FieldDescriptorProto[], messages: readonly DescriptorProto[]): void {
+  for (const field of fields) if (field.jsonName === '') field.jsonName = protoCamelCase(field.name);
+  for (const message of messages) setJsonNames([...message.field, ...message.extension], message.nestedType);
 }
 
 function ownFiles(work: string): FileDescriptorProto[] {
@@ -149,6 +171,9 @@ function closure(targets: readonly FileDescriptorProto[], files: readonly FileDe
   for (const f of targets) visit(f.name);
   return files.filter((f) => needed.has(f.name));
 }
+
+/** What mizzen serves over gRPC; `generated/services.binpb` holds these files and what they import, so that start-up reads no more. */
+const services = ['envoy/service/discovery/v3/ads.proto', 'envoy/service/status/v3/csds.proto', 'istio/v1/auth/ca.proto'];
 
 const stamp = join(out, '.fingerprint');
 const wanted = fingerprint();
@@ -178,6 +203,11 @@ if (!upToDate && existsSync(join(kept, '.fingerprint'))) {
   rmSync(out, { recursive: true, force: true });
   cpSync(join(work, 'out'), out, { recursive: true });
   cpSync(descriptors, join(out, 'descriptors.binpb'));
+  const served = closure(
+    files.filter((f) => services.includes(f.name)),
+    [...wkt, ...files],
+  );
+  writeFileSync(join(out, 'services.binpb'), toBinary(FileDescriptorSetSchema, create(FileDescriptorSetSchema, { file: served })));
   rmSync(work, { recursive: true, force: true });
   writeFileSync(stamp, wanted);
   const partial = `${kept}.${process.pid}`;
@@ -190,7 +220,19 @@ if (!upToDate && existsSync(join(kept, '.fingerprint'))) {
 function wellKnownTypes(work: string): Uint8Array {
   const dir = join(work, 'wkt');
   mkdirSync(dir, { recursive: true });
-  const names = ['any', 'api', 'descriptor', 'duration', 'empty', 'field_mask', 'source_context', 'struct', 'timestamp', 'type', 'wrappers'];
+  const names = [
+    'any',
+    'api',
+    'descriptor',
+    'duration',
+    'empty',
+    'field_mask',
+    'source_context',
+    'struct',
+    'timestamp',
+    'type',
+    'wrappers',
+  ];
   writeFileSync(join(dir, 'wkt.proto'), `syntax = "proto3";\n${names.map((n) => `import "google/protobuf/${n}.proto";\n`).join('')}`);
   const image = join(work, 'wkt.binpb');
   execFileSync('buf', ['build', dir, '--as-file-descriptor-set', '-o', image], { cwd: root, stdio: ['ignore', 'inherit', 'ignore'] });
