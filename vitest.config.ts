@@ -1,12 +1,32 @@
 import { defineConfig } from 'vitest/config';
 
-/** Suites: `unit` is beside the source, the others need a real component and say so when it is missing. */
+/**
+ * Suites: `unit` is beside the source, the others need a real component and say so when it is missing. They run one after the other, so that the
+ * load tests on real Envoys have the processors for themselves.
+ */
 export default defineConfig({
   test: {
+    reporters: ['default', './scripts/test-report.ts'],
     projects: [
-      { test: { name: 'unit', include: ['src/**/*.test.ts', 'bench/**/*.test.ts', 'scripts/**/*.test.ts'] } },
-      { test: { name: 'golden', include: ['test/golden/**/*.test.ts', 'test/conformance/**/*.test.ts', 'test/random/**/*.test.ts'], testTimeout: 300_000 } },
-      { test: { name: 'envoy', include: ['test/envoy/**/*.test.ts'], testTimeout: 180_000, hookTimeout: 180_000, fileParallelism: false } },
+      { test: { name: 'unit', include: ['src/**/*.test.ts', 'bench/**/*.test.ts', 'scripts/**/*.test.ts'], sequence: { groupOrder: 0 } } },
+      {
+        test: {
+          name: 'golden',
+          include: ['test/golden/**/*.test.ts', 'test/conformance/**/*.test.ts', 'test/random/**/*.test.ts'],
+          testTimeout: 300_000,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        test: {
+          name: 'envoy',
+          include: ['test/envoy/**/*.test.ts'],
+          testTimeout: 180_000,
+          hookTimeout: 180_000,
+          fileParallelism: false,
+          sequence: { groupOrder: 2 },
+        },
+      },
     ],
   },
 });
