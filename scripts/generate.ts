@@ -128,6 +128,7 @@ async function envoyFiles(): Promise<FileDescriptorProto[]> {
     const raw = serializedFile(Buffer.from(bytes).toString('latin1'));
     if (raw === undefined) continue;
     const file = fromBinary(FileDescriptorProtoSchema, raw);
+    addNewerFields(file);
     setJsonNames(file.extension, file.messageType);
     all.set(file.name, file);
   }
@@ -184,7 +185,7 @@ if (!upToDate && existsSync(join(kept, '.fingerprint'))) {
   cpSync(kept, out, { recursive: true });
 } else if (!upToDate) {
   console.error('mizzen: compiling protobuf descriptors into generated/');
-  const work = join(root, '.cache', 'generate');
+  const work = join(root, '.cache', `generate-${process.pid}`);
   rmSync(work, { recursive: true, force: true });
   mkdirSync(work, { recursive: true });
   const files = [...(await envoyFiles()), ...ownFiles(work)];
