@@ -1,0 +1,411 @@
+/**
+ * Collections: keyed values that record who reads them. A source collection is written by a source; a derived one follows another collection and
+ * recomputes only the entries whose reads have changed. Indexes are kept up to date with each entry, so that no reader walks a collection.
+ */
+import type { ObjectKey } from '../apis/object.ts';
+import { Cell, Eager, Graph, Memo, type Stage } from './graph.ts';
+
+/** Told of every key that appears, changes or goes, after the collection shows it. */
+export type KeyListener<V> = (key: string, now: V | undefined, before: V | undefined) => void;
+
+/** Something whose keys can be followed. */
+export interface KeySource<V> {
+  readonly graph: Graph;
+  /** Depth in the graph; readers are deeper. */
+  readonly level: number;
+  /** Recorded read of one entry. */
+  get(key: string): V | undefined;
+  /** Unrecorded. */
+  peek(key: string): V | undefined;
+  keysNow(): Iterable<string>;
+  listen(listener: KeyListener<V>): () => void;
+}
+
+/** Which keys have an index value, as a recorded read. */
+export class Index<V> implements KeySource<ReadonlySet<string>> {
+  readonly graph: Graph;
+  readonly level: number;
+  private readonly extract: (value: V, key: string) => Iterable<string>;
+  private readonly buckets = new Map<string, Bucket>();
+  private readonly listeners = new Map<string, Set<(key: string, present: boolean) => void>>();
+  private readonly bucketListeners = new Set<KeyListener<ReadonlySet<string>>>();
+
+  constructor(graph: Graph, level: number, extract: (value: V, key: string) => Iterable<string>) {
+    this.graph = graph;
+    this.level = level;
+    this.extract = extract;
+  }
+
+  /** Keys with this index value, in no order. Depends on membership, not on the values. */
+  keys(value: string): ReadonlySet<string> {
+    const bucket = this.bucket(value);
+    bucket.members.get();
+    return bucket.keys;
+  }
+
+  get(value: string): ReadonlySet<string> | undefined {
+    const keys = this.keys(value);
+    return keys.size === 0 ? undefined : keys;
+  }
+
+  peek(value: string): ReadonlySet<string> | undefined {
+    return this.buckets.get(value)?.keys;
+  }
+
+  *keysNow(): Iterable<string> {
+    for (const [value, bucket] of this.buckets) if (bucket.keys.size > 0) yield value;
+  }
+
+  /** Whether any key has this value. Changes only between none and some. */
+  has(value: string): boolean {
+    return this.bucket(value).some.get();
+  }
+
+  /** Index values that come into use or go out of it, and changes of membership. */
+  listen(listener: KeyListener<ReadonlySet<string>>): () => void {
+    this.bucketListeners.add(listener);
+    return () => this.bucketListeners.delete(listener);
+  }
+
+  /** Follows the membership of one bucket. */
+  listenTo(value: string, listener: (key: string, present: boolean) => void): () => void {
+    let set = this.listeners.get(value);
+    if (set === undefined) this.listeners.set(value, (set = new Set()));
+    set.add(listener);
+    return () => {
+      set.delete(listener);
+      if (set.size === 0) this.listeners.delete(value);
+    };
+  }
+
+  /** @internal */
+  update(key: string, now: V | undefined, before: V | undefined): void {
+    const old = before === undefined ? none : new Set(this.extract(before, key));
+    const next = now === undefined ? none : new Set(this.extract(now, key));
+    for (const value of old) if (!next.has(value)) this.change(value, key, false);
+    for (const value of next) if (!old.has(value)) this.change(value, key, true);
+  }
+
+  private change(value: string, key: string, present: boolean): void {
+    const bucket = this.bucket(value);
+    const first = bucket.keys.size === 0;
+    if (present) bucket.keys.add(key);
+    else bucket.keys.delete(key);
+    bucket.members.set(bucket.members.peek() + 1);
+    bucket.some.set(bucket.keys.size > 0);
+    for (const listener of this.listeners.get(value) ?? []) listener(key, present);
+    const now = bucket.keys.size === 0 ? undefined : bucket.keys;
+    for (const listener of this.bucketListeners) listener(value, now, first ? undefined : bucket.keys);
+    if (now === undefined) this.drop(value, bucket);
+  }
+
+  private bucket(value: string): Bucket {
+    let bucket = this.buckets.get(value);
+    if (bucket === undefined) {
+      const created: Bucket = {
+        keys: new Set(),
+        members: new Cell(this.graph, 0, undefined, () => this.drop(value, created)),
+        some: new Cell(this.graph, false, undefined, () => this.drop(value, created)),
+      };
+      this.buckets.set(value, (bucket = created));
+    }
+    return bucket;
+  }
+
+  private drop(value: string, bucket: Bucket): void {
+    if (
+      bucket.keys.size === 0 &&
+      bucket.members.subs === undefined &&
+      bucket.some.subs === undefined &&
+      this.buckets.get(value) === bucket
+    ) {
+      this.buckets.delete(value);
+    }
+  }
+}
+
+interface Bucket {
+  readonly keys: Set<string>;
+  readonly members: Cell<number>;
+  readonly some: Cell<boolean>;
+}
+
+const none: ReadonlySet<string> = new Set<string>();
+
+abstract class Base<V> implements KeySource<V> {
+  readonly graph: Graph;
+  readonly name: string;
+  readonly level: number;
+  private readonly indexes: Index<V>[] = [];
+  private readonly listeners = new Set<KeyListener<V>>();
+
+  constructor(graph: Graph, name: string, level: number) {
+    this.graph = graph;
+    this.name = name;
+    this.level = level;
+  }
+
+  abstract get(key: string): V | undefined;
+  abstract peek(key: string): V | undefined;
+  abstract keysNow(): Iterable<string>;
+
+  /** Declares an index; existing entries are entered. `extract` must be pure. */
+  index(extract: (value: V, key: string) => Iterable<string>): Index<V> {
+    const index = new Index<V>(this.graph, this.level, extract);
+    for (const key of this.keysNow()) index.update(key, this.peek(key), undefined);
+    this.indexes.push(index);
+    return index;
+  }
+
+  listen(listener: KeyListener<V>): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  protected emit(key: string, now: V | undefined, before: V | undefined): void {
+    for (const index of this.indexes) index.update(key, now, before);
+    for (const listener of this.listeners) listener(key, now, before);
+  }
+}
+
+/** Values that are written, not computed. */
+export class SourceCollection<V> extends Base<V> {
+  private readonly cells = new Map<string, Cell<V | undefined>>();
+  private readonly objectOf: (value: V) => ObjectKey | undefined;
+
+  /** `objectOf` names the object that an entry is, for provenance. The level is 0 for what comes from outside. */
+  constructor(graph: Graph, name: string, objectOf: (value: V) => ObjectKey | undefined, level = 0) {
+    super(graph, name, level);
+    this.objectOf = objectOf;
+  }
+
+  get(key: string): V | undefined {
+    return this.cell(key).get();
+  }
+
+  peek(key: string): V | undefined {
+    return this.cells.get(key)?.peek();
+  }
+
+  *keysNow(): Iterable<string> {
+    for (const [key, cell] of this.cells) if (cell.peek() !== undefined) yield key;
+  }
+
+  set(key: string, value: V): void {
+    const cell = this.cell(key);
+    const before = cell.peek();
+    if (before === value) return;
+    cell.set(value);
+    this.emit(key, value, before);
+  }
+
+  delete(key: string): void {
+    const cell = this.cells.get(key);
+    const before = cell?.peek();
+    if (cell === undefined || before === undefined) return;
+    cell.set(undefined);
+    this.emit(key, undefined, before);
+    if (cell.subs === undefined) this.cells.delete(key);
+  }
+
+  private cell(key: string): Cell<V | undefined> {
+    let cell = this.cells.get(key);
+    if (cell === undefined) {
+      const created: Cell<V | undefined> = new Cell<V | undefined>(this.graph, undefined, this.objectOf, () => {
+        if (created.peek() === undefined && this.cells.get(key) === created) this.cells.delete(key);
+      });
+      this.cells.set(key, (cell = created));
+    }
+    return cell;
+  }
+}
+
+class Entry<I, V> extends Eager<V> {
+  readonly key: string;
+  private readonly owner: Derived<I, V>;
+
+  constructor(owner: Derived<I, V>, key: string) {
+    super(owner.graph);
+    this.owner = owner;
+    this.key = key;
+  }
+
+  protected override compute(): V | undefined {
+    return this.owner.computeEntry(this.key);
+  }
+
+  protected override equals(a: V, b: V): boolean {
+    return this.owner.same(a, b);
+  }
+
+  protected override enqueue(): void {
+    this.owner.queue(this);
+  }
+}
+
+export interface DerivedOptions<I, V> {
+  readonly name: string;
+  /** One entry per key of it. */
+  readonly from: KeySource<I>;
+  /** Further collections that `compute` reads: they must be refreshed before this one. */
+  readonly reads?: readonly { readonly level: number }[];
+  /** The entry's value, or undefined for none. What it reads is recorded. */
+  readonly compute: (key: string, input: I) => V | undefined;
+  /** Values that are equal are no change. */
+  readonly equals?: (a: V, b: V) => boolean;
+  /** A fault of ours in `compute`: the entry keeps its last value. */
+  readonly onFault?: (collection: string, key: string, error: unknown) => void;
+}
+
+/** One value per key of another collection. */
+export class Derived<I, V> extends Base<V> implements Stage {
+  private readonly entries = new Map<string, Entry<I, V>>();
+  private readonly absent = new Map<string, Cell<boolean>>();
+  private queueNow: Entry<I, V>[] = [];
+  private removed = new Set<string>();
+  private readonly options: DerivedOptions<I, V>;
+  private readonly unlisten: () => void;
+
+  constructor(options: DerivedOptions<I, V>) {
+    super(options.from.graph, options.name, 1 + Math.max(options.from.level, ...(options.reads ?? []).map((r) => r.level)));
+    this.options = options;
+    this.unlisten = options.from.listen((key, now, before) => this.inputChanged(key, now !== undefined, before !== undefined));
+    for (const key of options.from.keysNow()) this.inputChanged(key, true, false);
+  }
+
+  get(key: string): V | undefined {
+    const entry = this.entries.get(key);
+    if (entry !== undefined) return entry.get();
+    let cell = this.absent.get(key);
+    if (cell === undefined) {
+      const created = new Cell(this.graph, false, undefined, () => {
+        if (this.absent.get(key) === created) this.absent.delete(key);
+      });
+      this.absent.set(key, (cell = created));
+    }
+    cell.get();
+    return undefined;
+  }
+
+  peek(key: string): V | undefined {
+    return this.entries.get(key)?.peek();
+  }
+
+  *keysNow(): Iterable<string> {
+    for (const [key, entry] of this.entries) if (entry.peek() !== undefined) yield key;
+  }
+
+  /** Keys of the objects that an entry was made from. */
+  provenance(key: string): ObjectKey[] {
+    return this.entries.get(key)?.provenance() ?? [];
+  }
+
+  /** Ends it and its entries: what reads them sees `undefined`. */
+  dispose(): void {
+    this.unlisten();
+    for (const entry of this.entries.values()) entry.dispose();
+    this.entries.clear();
+    this.queueNow = [];
+  }
+
+  private inputChanged(key: string, present: boolean, wasPresent: boolean): void {
+    if (present === wasPresent && this.entries.has(key) === present) return;
+    if (present) {
+      this.removed.delete(key);
+      if (!this.entries.has(key)) {
+        const entry = new Entry(this, key);
+        this.entries.set(key, entry);
+        const absent = this.absent.get(key);
+        this.absent.delete(key);
+        absent?.set(true);
+        entry.notified();
+      }
+    } else {
+      this.removed.add(key);
+      this.graph.enqueue(this);
+    }
+  }
+
+  /** @internal */
+  queue(entry: Entry<I, V>): void {
+    this.queueNow.push(entry);
+    this.graph.enqueue(this);
+  }
+
+  /** @internal */
+  computeEntry(key: string): V | undefined {
+    const input = this.options.from.get(key);
+    return input === undefined ? undefined : this.options.compute(key, input);
+  }
+
+  /** @internal */
+  same(a: V, b: V): boolean {
+    return this.options.equals?.(a, b) ?? false;
+  }
+
+  drain(): void {
+    const removed = this.removed;
+    if (removed.size > 0) {
+      this.removed = new Set();
+      for (const key of removed) {
+        const entry = this.entries.get(key);
+        if (entry === undefined) continue;
+        const before = entry.peek();
+        this.entries.delete(key);
+        entry.dispose();
+        if (before !== undefined) this.emit(key, undefined, before);
+      }
+    }
+    while (this.queueNow.length > 0) {
+      const batch = this.queueNow;
+      this.queueNow = [];
+      for (const entry of batch) {
+        if (this.entries.get(entry.key) !== entry) continue;
+        const before = entry.peek();
+        try {
+          if (entry.refresh()) this.emit(entry.key, entry.peek(), before);
+        } catch (error) {
+          if (this.options.onFault === undefined) throw error;
+          this.options.onFault(this.name, entry.key, error);
+        }
+      }
+    }
+  }
+}
+
+/** Values by key, computed when first read and forgotten when nothing reads them any more. */
+export class MemoTable<V> {
+  private readonly memos = new Map<string, Memo<V>>();
+  private readonly graph: Graph;
+  /** Level of the deepest collection that `compute` reads. */
+  readonly level: number;
+  private readonly compute: (key: string) => V;
+  private readonly equals: ((a: V, b: V) => boolean) | undefined;
+
+  constructor(graph: Graph, reads: readonly { readonly level: number }[], compute: (key: string) => V, equals?: (a: V, b: V) => boolean) {
+    this.graph = graph;
+    this.level = Math.max(0, ...reads.map((r) => r.level));
+    this.compute = compute;
+    this.equals = equals;
+  }
+
+  get(key: string): V {
+    let memo = this.memos.get(key);
+    if (memo === undefined) {
+      const created: Memo<V> = new Memo<V>(
+        this.graph,
+        () => this.compute(key),
+        this.equals,
+        () => {
+          if (this.memos.get(key) === created) this.memos.delete(key);
+        },
+      );
+      this.memos.set(key, (memo = created));
+    }
+    return memo.get();
+  }
+
+  get size(): number {
+    return this.memos.size;
+  }
+}

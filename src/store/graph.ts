@@ -1,0 +1,342 @@
+/**
+ * The dependency graph under all collections: which derived value has read which source value. alien-signals keeps the links and decides what is stale;
+ * this file adds what a registry needs on top: eager nodes that are refreshed level by level in one flush, and the way back from a derived value to
+ * the objects that it was made from (its provenance).
+ */
+import { createReactiveSystem, type Link, type ReactiveNode } from 'alien-signals/system';
+import type { ObjectKey } from '../apis/object.ts';
+
+/* ReactiveFlags of alien-signals, a const enum there, which verbatim modules cannot import. */
+const Mutable = 1;
+const Watching = 2;
+const RecursedCheck = 4;
+const Dirty = 16;
+const Pending = 32;
+
+abstract class Node implements ReactiveNode {
+  deps?: Link;
+  depsTail?: Link;
+  subs?: Link;
+  subsTail?: Link;
+  flags: number = 0;
+  abstract refreshValue(): boolean;
+  abstract unwatched(): void;
+}
+
+/** A set of collections that refresh together: the eager nodes of one depth of the graph. */
+export interface Stage {
+  /** Every node of it reads only nodes of lower levels. */
+  readonly level: number;
+  /** Refreshes what was queued; called by `Graph.flush` in order of levels, possibly several times in one flush. */
+  drain(): void;
+}
+
+export class Graph {
+  private active: Computed<unknown> | undefined = undefined;
+  private cycle = 0;
+  private readonly stages: (Set<Stage> | undefined)[] = [];
+  private queued = 0;
+  private flushing = false;
+  private readonly afterFlush = new Set<() => void>();
+  /** Evaluations of derived values since the start: what the cost of a change is counted by. */
+  evaluations = 0;
+
+  private readonly system = createReactiveSystem({
+    update: (node) => (node as Node).refreshValue(),
+    notify: (node) => (node as Eager<unknown>).notified(),
+    unwatched: (node) => (node as Node).unwatched(),
+  });
+
+  /** @internal */
+  read(node: Node): void {
+    if (this.active !== undefined) this.system.link(node, this.active, this.cycle);
+  }
+
+  /** @internal */
+  written(node: Node): void {
+    if (node.subs !== undefined) this.system.propagate(node.subs, false);
+  }
+
+  /** @internal */
+  changed(node: Node): void {
+    if (node.subs !== undefined) this.system.shallowPropagate(node.subs);
+  }
+
+  /** @internal True when a read value has really changed. Clears `Pending` when none has. */
+  stale(node: Node): boolean {
+    if ((node.flags & Dirty) !== 0) return true;
+    if ((node.flags & Pending) === 0) return false;
+    if (node.deps !== undefined && this.system.checkDirty(node.deps, node)) return true;
+    node.flags &= ~Pending;
+    return false;
+  }
+
+  /** @internal Runs `compute` with its reads recorded as those of `node`. */
+  evaluate<T>(node: Computed<T>, flags: number, compute: () => T): T {
+    const previous = this.active;
+    this.active = node as Computed<unknown>;
+    node.depsTail = undefined as unknown as Link;
+    node.flags = flags | RecursedCheck;
+    this.cycle++;
+    this.evaluations++;
+    try {
+      return compute();
+    } finally {
+      this.active = previous;
+      node.flags &= ~RecursedCheck;
+      this.forgetAfter(node);
+    }
+  }
+
+  private forgetAfter(node: Node): void {
+    let dep = node.depsTail !== undefined ? node.depsTail.nextDep : node.deps;
+    while (dep !== undefined) dep = this.system.unlink(dep, node);
+  }
+
+  /** @internal */
+  disconnect(node: Node): void {
+    node.depsTail = undefined as unknown as Link;
+    this.forgetAfter(node);
+  }
+
+  /** Runs `f` without recording what it reads. */
+  untracked<T>(f: () => T): T {
+    const previous = this.active;
+    this.active = undefined;
+    try {
+      return f();
+    } finally {
+      this.active = previous;
+    }
+  }
+
+  /** @internal */
+  enqueue(stage: Stage): void {
+    const set = (this.stages[stage.level] ??= new Set());
+    if (set.has(stage)) return;
+    set.add(stage);
+    this.queued++;
+  }
+
+  /** True when something was written that derived values do not show yet. */
+  get dirty(): boolean {
+    return this.queued > 0;
+  }
+
+  /** True while derived values are being refreshed. */
+  get busy(): boolean {
+    return this.flushing;
+  }
+
+  /** Brings every eager value up to date, lowest level first, then calls the `onFlushed` handlers. */
+  flush(): void {
+    for (const _ of this.flushSteps());
+  }
+
+  /** The same in steps of one stage each, for a caller that lets other work in between. Reads between steps see a mixture: check `busy`. */
+  *flushSteps(): Generator<void, void> {
+    if (this.flushing) throw new Error('flush within a flush');
+    if (this.queued === 0) return;
+    this.flushing = true;
+    try {
+      for (let level = 0; level < this.stages.length; level++) {
+        const set = this.stages[level];
+        if (set === undefined) continue;
+        for (const stage of set) {
+          set.delete(stage);
+          this.queued--;
+          stage.drain();
+          yield;
+        }
+      }
+    } finally {
+      this.flushing = false;
+    }
+    for (const handler of this.afterFlush) handler();
+  }
+
+  onFlushed(handler: () => void): () => void {
+    this.afterFlush.add(handler);
+    return () => this.afterFlush.delete(handler);
+  }
+}
+
+/** A source value. Writing the same value (by `===`) is no change. */
+export class Cell<T> extends Node {
+  private readonly graph: Graph;
+  private current: T;
+  private pending: T;
+  private readonly objectOf: ((value: NonNullable<T>) => ObjectKey | undefined) | undefined;
+  private readonly dropped: (() => void) | undefined;
+
+  constructor(graph: Graph, value: T, objectOf?: (value: NonNullable<T>) => ObjectKey | undefined, dropped?: () => void) {
+    super();
+    this.graph = graph;
+    this.current = value;
+    this.pending = value;
+    this.objectOf = objectOf;
+    this.dropped = dropped;
+    this.flags = Mutable;
+  }
+
+  /** The object that this value is, when it is one. */
+  get object(): ObjectKey | undefined {
+    return this.pending === undefined || this.pending === null ? undefined : this.objectOf?.(this.pending);
+  }
+
+  get(): T {
+    if ((this.flags & Dirty) !== 0 && this.refreshValue()) this.graph.changed(this);
+    this.graph.read(this);
+    return this.current;
+  }
+
+  /** The newest value, unrecorded. */
+  peek(): T {
+    return this.pending;
+  }
+
+  set(value: T): void {
+    if (this.pending === value) return;
+    this.pending = value;
+    this.flags = Mutable | Dirty;
+    this.graph.written(this);
+  }
+
+  override refreshValue(): boolean {
+    this.flags = Mutable;
+    const changed = this.current !== this.pending;
+    this.current = this.pending;
+    return changed;
+  }
+
+  override unwatched(): void {
+    this.dropped?.();
+  }
+}
+
+/** A value computed from others. */
+export abstract class Computed<T> extends Node {
+  protected readonly graph: Graph;
+  protected value: T | undefined = undefined;
+
+  constructor(graph: Graph) {
+    super();
+    this.graph = graph;
+  }
+
+  /** The keys of all objects that the value was made from, through every intermediate value. Sorted. */
+  provenance(): ObjectKey[] {
+    const objects = new Set<ObjectKey>();
+    const seen = new Set<ReactiveNode>([this]);
+    const stack: ReactiveNode[] = [this];
+    for (let node = stack.pop(); node !== undefined; node = stack.pop()) {
+      for (let link = node.deps; link !== undefined; link = link.nextDep) {
+        const dep = link.dep;
+        if (seen.has(dep)) continue;
+        seen.add(dep);
+        if (dep instanceof Cell) {
+          if (dep.object !== undefined) objects.add(dep.object);
+        } else stack.push(dep);
+      }
+    }
+    return [...objects].sort();
+  }
+}
+
+/** A computed value that is refreshed when it is read, and forgotten when nothing reads it any more. */
+export class Memo<T> extends Computed<T> {
+  private readonly compute: () => T;
+  private readonly equals: (a: T, b: T) => boolean;
+  private readonly dropped: (() => void) | undefined;
+
+  constructor(graph: Graph, compute: () => T, equals: (a: T, b: T) => boolean = Object.is, dropped?: () => void) {
+    super(graph);
+    this.compute = compute;
+    this.equals = equals;
+    this.dropped = dropped;
+    this.flags = Mutable | Dirty;
+  }
+
+  get(): T {
+    if (this.graph.stale(this) && this.refreshValue()) this.graph.changed(this);
+    this.graph.read(this);
+    return this.value as T;
+  }
+
+  override refreshValue(): boolean {
+    const old = this.value;
+    const value = this.graph.evaluate(this as Memo<T>, Mutable, this.compute);
+    if (old !== undefined && this.equals(old, value)) return false;
+    this.value = value;
+    return true;
+  }
+
+  override unwatched(): void {
+    this.value = undefined;
+    this.flags = Mutable | Dirty;
+    this.graph.disconnect(this);
+    this.dropped?.();
+  }
+}
+
+/** A computed value that its owner refreshes during the flush; a read between flushes gives the value of the last one. */
+export abstract class Eager<T> extends Computed<T> {
+  private waiting = false;
+
+  constructor(graph: Graph) {
+    super(graph);
+    this.flags = Mutable | Watching | Dirty;
+  }
+
+  get(): T | undefined {
+    this.graph.read(this);
+    return this.value;
+  }
+
+  peek(): T | undefined {
+    return this.value;
+  }
+
+  protected abstract compute(): T | undefined;
+  protected abstract equals(a: T, b: T): boolean;
+  /** Puts this node into its stage's queue. */
+  protected abstract enqueue(): void;
+
+  notified(): void {
+    if (this.waiting) return;
+    this.waiting = true;
+    this.enqueue();
+  }
+
+  /** True when the value has changed. */
+  refresh(): boolean {
+    this.waiting = false;
+    if (!this.graph.stale(this)) return false;
+    const changed = this.refreshValue();
+    if (changed) this.graph.changed(this);
+    return changed;
+  }
+
+  override refreshValue(): boolean {
+    const old = this.value;
+    const value = this.graph.evaluate(this as Eager<T>, Mutable | Watching, () => this.compute());
+    if (old === value || (old !== undefined && value !== undefined && this.equals(old, value))) return false;
+    this.value = value;
+    return true;
+  }
+
+  /** Ends it: readers see `undefined`. */
+  dispose(): void {
+    this.graph.disconnect(this);
+    this.value = undefined;
+    this.flags = Mutable;
+    if (this.subs !== undefined) {
+      this.graph.written(this);
+      this.graph.changed(this);
+    }
+  }
+
+  override unwatched(): void {
+    /* It lives as long as its key, read or not. */
+  }
+}
