@@ -1,0 +1,34 @@
+import { createRegistry, type JsonValue, toJson } from '@bufbuild/protobuf';
+import { type Bootstrap, BootstrapSchema } from '#gen/envoy/config/bootstrap/v3/bootstrap_pb.js';
+import { CredentialInjectorSchema } from '#gen/envoy/extensions/filters/http/credential_injector/v3/credential_injector_pb.js';
+import { RouterSchema } from '#gen/envoy/extensions/filters/http/router/v3/router_pb.js';
+import { UpstreamCodecSchema } from '#gen/envoy/extensions/filters/http/upstream_codec/v3/upstream_codec_pb.js';
+import { HttpConnectionManagerSchema } from '#gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import { GenericSchema } from '#gen/envoy/extensions/http/injected_credentials/generic/v3/generic_pb.js';
+import { type Secret, SecretSchema } from '#gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
+import { UpstreamTlsContextSchema } from '#gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
+import { HttpProtocolOptionsSchema } from '#gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
+
+/** What a bootstrap holds inside `Any`. */
+const registry = createRegistry(
+  BootstrapSchema,
+  CredentialInjectorSchema,
+  GenericSchema,
+  HttpConnectionManagerSchema,
+  HttpProtocolOptionsSchema,
+  RouterSchema,
+  SecretSchema,
+  UpstreamCodecSchema,
+  UpstreamTlsContextSchema,
+);
+
+/** With the field names of the `.proto` files, as Envoy's documentation writes them. */
+export function bootstrapToJson(bootstrap: Bootstrap): JsonValue {
+  return toJson(BootstrapSchema, bootstrap, { registry, useProtoFieldName: true });
+}
+
+/** A file SDS resource: a DiscoveryResponse with one secret. */
+export function secretFileToJson(secret: Secret): JsonValue {
+  const json = toJson(SecretSchema, secret, { registry, useProtoFieldName: true });
+  return { resources: [{ '@type': `type.googleapis.com/${SecretSchema.typeName}`, ...(json as Record<string, JsonValue>) }] };
+}
