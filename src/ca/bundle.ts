@@ -1,0 +1,67 @@
+import { createHash, type X509Certificate } from 'node:crypto';
+import { CredentialFault } from '../identity/fault.ts';
+import { isTrustDomain } from '../identity/spiffe.ts';
+import { certificatePem } from './pem.ts';
+
+/** What the mesh trusts: the roots of the signer, roots that are staged for a rotation, and whose identities count as ours. */
+export class TrustBundle {
+  readonly trustDomain: string;
+  /** Former or merged names of the trust domain. */
+  readonly aliases: readonly string[];
+  #current: readonly X509Certificate[];
+  #staged: readonly X509Certificate[] = [];
+  #pem = '';
+  #version = '';
+  readonly #listeners = new Set<() => void>();
+
+  constructor(trustDomain: string, aliases: readonly string[], current: readonly X509Certificate[]) {
+    const bad = [trustDomain, ...aliases].find((domain) => !isTrustDomain(domain));
+    if (bad !== undefined) throw new CredentialFault('argument', `trust domain ${JSON.stringify(bad)} is not one`);
+    this.trustDomain = trustDomain;
+    this.aliases = aliases;
+    this.#current = current;
+    this.#encode();
+  }
+
+  /** The own trust domain, then its aliases. */
+  get trustDomains(): readonly string[] {
+    return [this.trustDomain, ...this.aliases];
+  }
+
+  /** Current roots first, staged ones after them, each once. */
+  get roots(): readonly X509Certificate[] {
+    const byHash = new Map([...this.#current, ...this.#staged].map((root) => [root.fingerprint256, root]));
+    return [...byHash.values()];
+  }
+
+  /** All roots in PEM. */
+  get pem(): string {
+    return this.#pem;
+  }
+
+  /** Hash of `pem`. */
+  get version(): string {
+    return this.#version;
+  }
+
+  /** Replaces the roots. During a rotation the coming root is staged before it signs, and the old one stays until its last leaf is gone. */
+  update(current: readonly X509Certificate[], staged: readonly X509Certificate[] = []): void {
+    if (current.length === 0) throw new CredentialFault('argument', 'a trust bundle without roots would refuse every peer');
+    this.#current = current;
+    this.#staged = staged;
+    const before = this.#version;
+    this.#encode();
+    if (this.#version !== before) for (const listener of [...this.#listeners]) listener();
+  }
+
+  /** Returns the function that ends it. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  #encode(): void {
+    this.#pem = this.roots.map(certificatePem).join('');
+    this.#version = createHash('sha256').update(this.#pem).digest('hex').slice(0, 16);
+  }
+}

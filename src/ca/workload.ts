@@ -1,0 +1,203 @@
+import { create } from '@bufbuild/protobuf';
+import { SecretSchema, type Secret } from '#gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
+import { formatSpiffeId, type SpiffeId } from '../identity/spiffe.ts';
+import { encode } from '../wire/encode.ts';
+import type { EncodedResource } from '../wire/resource.ts';
+import { systemClock, type Clock } from './clock.ts';
+import { generateKey, privateKeyPem, type KeyType } from './keys.ts';
+import { Renewal } from './renewal.ts';
+import type { CertificateAuthority, SignedCertificate } from './signer.ts';
+
+/** Names of the secrets as every proxy of Istio asks for them. */
+export const ownSecretName = 'default';
+export const rootSecretName = 'ROOTCA';
+
+export interface WorkloadCertificatesOptions {
+  readonly ca: CertificateAuthority;
+  /** Default EC on P-256. */
+  readonly keyType?: KeyType;
+  /** Default: the authority's. */
+  readonly ttlMs?: number;
+  /** Default 0.5. */
+  readonly renewFraction?: number;
+  /** Default 0.1: up to a tenth of the wait earlier. */
+  readonly renewJitter?: number;
+  /** A certificate without streams is kept this long, so that a proxy that reconnects gets no new one. Default 60 s. */
+  readonly lingerMs?: number;
+  readonly clock?: Clock;
+  readonly random?: () => number;
+  readonly onIssued?: (spiffeId: string, certificate: SignedCertificate) => void;
+  readonly onError?: (spiffeId: string, error: unknown, retryInMs: number) => void;
+}
+
+/** One stream's hold on its identity's certificate. */
+export interface IdentityHandle {
+  readonly spiffeId: string;
+  /** Envoy's Secret `default`. Undefined only while the first one is being made (RSA keys, or after a failure): `onChange` tells when it is there. */
+  secret(): EncodedResource | undefined;
+  /** Idempotent. */
+  release(): void;
+}
+
+interface Issued extends SignedCertificate {
+  readonly secret: EncodedResource;
+}
+
+interface Entry {
+  readonly renewal: Renewal<Issued>;
+  readonly listeners: Set<() => void>;
+  cancelLinger: (() => void) | undefined;
+}
+
+/** After a change of the signer all certificates are renewed within this time. */
+const renewAllWithinMs = 30_000;
+
+/**
+ * The certificates of connected workloads, one per identity and shared by all its streams: issued on first need, renewed after a fraction of
+ * their life, dropped some time after the last stream has gone.
+ */
+export class WorkloadCertificates {
+  readonly #options: WorkloadCertificatesOptions;
+  readonly #ca: CertificateAuthority;
+  readonly #clock: Clock;
+  readonly #entries = new Map<string, Entry>();
+  readonly #endings: (() => void)[];
+  readonly #rootListeners = new Set<() => void>();
+  #roots: EncodedResource;
+
+  constructor(options: WorkloadCertificatesOptions) {
+    this.#options = options;
+    this.#ca = options.ca;
+    this.#clock = options.clock ?? systemClock;
+    this.#roots = this.#encodeRoots();
+    this.#endings = [
+      this.#ca.bundle.onChange(() => {
+        this.#roots = this.#encodeRoots();
+        for (const listener of [...this.#rootListeners]) listener();
+      }),
+      this.#ca.onAuthorityChange(() => {
+        for (const entry of this.#entries.values()) entry.renewal.renewWithin(renewAllWithinMs);
+      }),
+    ];
+  }
+
+  /** Identities that have a certificate here. */
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** `onChange` is called after each renewal, until `release`; it must not throw. */
+  acquire(identity: SpiffeId, onChange: () => void): IdentityHandle {
+    const spiffeId = formatSpiffeId(identity);
+    const entry = this.#entries.get(spiffeId) ?? this.#open(spiffeId, identity);
+    entry.cancelLinger?.();
+    entry.cancelLinger = undefined;
+    const listener = (): void => onChange(); // the same function may be given twice
+    entry.listeners.add(listener);
+    return {
+      spiffeId,
+      secret: () => entry.renewal.current?.secret,
+      release: () => {
+        if (entry.listeners.delete(listener) && entry.listeners.size === 0) this.#linger(spiffeId, entry);
+      },
+    };
+  }
+
+  /** Envoy's Secret `ROOTCA`: all roots, current and staged. */
+  roots(): EncodedResource {
+    return this.#roots;
+  }
+
+  /** Returns the function that ends it. */
+  onRootsChange(listener: () => void): () => void {
+    this.#rootListeners.add(listener);
+    return () => void this.#rootListeners.delete(listener);
+  }
+
+  /**
+   * Whether a proxy that holds `default` in this version, perhaps from another replica, needs no new one: the signer is the same and less
+   * than the renewal's part of a life is over. Only the proxy itself is hurt if it claims a version that it does not hold.
+   */
+  isFresh(version: string): boolean {
+    const [, notAfter = '', generation] = /^[0-9A-F]+\.(\d{1,12})\.([0-9a-f]+)$/.exec(version) ?? [];
+    const life = this.#options.ttlMs ?? this.#ca.defaultTtlMs;
+    const left = Number(notAfter) * 1000 - this.#clock.now();
+    return generation === this.#ca.authority.generation && left > life * (1 - this.#fraction);
+  }
+
+  /** Drops all certificates and timers. */
+  stop(): void {
+    for (const end of this.#endings) end();
+    for (const entry of this.#entries.values()) {
+      entry.cancelLinger?.();
+      entry.renewal.stop();
+    }
+    this.#entries.clear();
+  }
+
+  get #fraction(): number {
+    return this.#options.renewFraction ?? 0.5;
+  }
+
+  #open(spiffeId: string, identity: SpiffeId): Entry {
+    const listeners = new Set<() => void>();
+    const renewal = new Renewal<Issued>({
+      issue: () => this.#issue(spiffeId, identity),
+      clock: this.#clock,
+      random: this.#options.random ?? Math.random,
+      fraction: this.#fraction,
+      jitter: this.#options.renewJitter ?? 0.1,
+      onRenewed: () => {
+        for (const listener of [...listeners]) listener();
+      },
+      onError: (error, retryInMs) => this.#options.onError?.(spiffeId, error, retryInMs),
+    });
+    const entry: Entry = { renewal, listeners, cancelLinger: undefined };
+    this.#entries.set(spiffeId, entry);
+    renewal.renew();
+    return entry;
+  }
+
+  #linger(spiffeId: string, entry: Entry): void {
+    entry.cancelLinger = this.#clock.after(this.#options.lingerMs ?? 60_000, () => {
+      entry.renewal.stop();
+      this.#entries.delete(spiffeId);
+    });
+  }
+
+  #issue(spiffeId: string, identity: SpiffeId): Issued | Promise<Issued> {
+    const keys = generateKey(this.#options.keyType ?? 'ec-p256');
+    const sign = ({ publicKey, privateKey }: Awaited<typeof keys>): Issued => {
+      const signed = this.#ca.signWorkload(identity, publicKey, { ttlMs: this.#options.ttlMs });
+      this.#options.onIssued?.(spiffeId, signed);
+      return { ...signed, secret: encodeOwn(signed, privateKeyPem(privateKey)) };
+    };
+    return keys instanceof Promise ? keys.then(sign) : sign(keys);
+  }
+
+  #encodeRoots(): EncodedResource {
+    const { pem, version } = this.#ca.bundle;
+    const secret = create(SecretSchema, {
+      name: rootSecretName,
+      type: { case: 'validationContext', value: { trustedCa: inline(pem) } },
+    });
+    return { name: rootSecretName, version, bytes: encode(SecretSchema, secret) };
+  }
+}
+
+/** The version is the same on every replica: a proxy that reconnects elsewhere is recognised by it. */
+function encodeOwn(signed: SignedCertificate, privateKey: string): EncodedResource {
+  const secret: Secret = create(SecretSchema, {
+    name: ownSecretName,
+    type: {
+      case: 'tlsCertificate',
+      value: { certificateChain: inline([signed.leaf, ...signed.intermediates].join('')), privateKey: inline(privateKey) },
+    },
+  });
+  const notAfter = Math.floor(signed.notAfter.getTime() / 1000);
+  return { name: ownSecretName, version: `${signed.serial}.${notAfter}.${signed.generation}`, bytes: encode(SecretSchema, secret) };
+}
+
+function inline(text: string): { specifier: { case: 'inlineBytes'; value: Uint8Array } } {
+  return { specifier: { case: 'inlineBytes', value: new TextEncoder().encode(text) } };
+}

@@ -1,0 +1,65 @@
+import type { SpiffeId } from './spiffe.ts';
+
+/** What a caller has shown. Nothing of it is believed before an Authenticator has checked it. */
+export interface CallCredentials {
+  /** Address of the peer, for the log. */
+  readonly peer: string;
+  /** False on the plaintext port, which proves no identity: a token seen there may be anybody's by now. */
+  readonly secure: boolean;
+  /** The token without its scheme. */
+  readonly bearerToken?: string;
+  /** DER, leaf first, as the transport got it. */
+  readonly clientCertificates?: readonly Uint8Array[];
+}
+
+/** Who is calling, as proven. */
+export interface ProvenIdentity extends SpiffeId {
+  readonly spiffeId: string;
+  readonly via: 'token' | 'certificate';
+  /** End of the token or certificate. */
+  readonly expiresAt: Date;
+  /** The pod that the token is bound to, if it names one. */
+  readonly pod?: string;
+}
+
+export type RefusalReason =
+  | 'plaintext'
+  | 'no-credentials'
+  | 'malformed'
+  | 'expired'
+  | 'not-yet-valid'
+  | 'audience'
+  | 'issuer'
+  | 'signature'
+  | 'untrusted'
+  | 'trust-domain'
+  | 'usage'
+  | 'claim'
+  | 'unavailable';
+
+/** Has the form that the streams expect of a refusal; the text is for the log and tells the caller nothing secret. */
+export interface Refusal {
+  readonly refused: string;
+  readonly reason: RefusalReason;
+}
+
+export function refusal(reason: RefusalReason, refused: string): Refusal {
+  return { reason, refused };
+}
+
+export function isRefusal(result: object): result is Refusal {
+  return 'refused' in result;
+}
+
+/** A service account as a token proves it; the trust domain is the mesh's own. */
+export interface ReviewedToken {
+  readonly namespace: string;
+  readonly serviceAccount: string;
+  readonly expiresAt: Date;
+  readonly pod?: string;
+}
+
+/** Checks tokens: the local key's, or Kubernetes' TokenReview. Must answer with a refusal rather than throw. */
+export interface TokenReviewer {
+  review(token: string): Promise<ReviewedToken | Refusal>;
+}
