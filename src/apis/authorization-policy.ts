@@ -1,5 +1,6 @@
 import type { ConfigObject } from './object.ts';
 import { securityKind } from './kind.ts';
+import { accountsAlone, selectorOrTargets } from './rules.ts';
 import { atMostOneOf, list, message, oneOfWords, rules, type Spec, string } from './schema.ts';
 import { policyTargetReference, policyWorkloadSelector } from './common.ts';
 
@@ -21,10 +22,7 @@ export const source = message(
     trustDomains: list(string()),
   },
   [],
-  rules([
-    'Cannot set serviceAccounts with namespaces or principals',
-    '(has(self.serviceAccounts) || has(self.notServiceAccounts)) ? (!has(self.principals) &&\n!has(self.notPrincipals) && !has(self.namespaces) && !has(self.notNamespaces)) : true',
-  ]),
+  rules(accountsAlone),
 );
 export type Source = Spec<typeof source>;
 
@@ -60,13 +58,7 @@ export const authorizationPolicySpec = message(
     targetRefs: list(policyTargetReference, { maxItems: 16 }),
   },
   [],
-  {
-    ...atMostOneOf('provider'),
-    ...rules([
-      'only one of targetRefs or selector can be set',
-      '(has(self.selector) ? 1 : 0) + (has(self.targetRef) ? 1 : 0) + (has(self.targetRefs) ? 1 : 0) <= 1',
-    ]),
-  },
+  { ...atMostOneOf('provider'), ...rules(selectorOrTargets) },
 );
 export type AuthorizationPolicySpec = Spec<typeof authorizationPolicySpec>;
 export type AuthorizationPolicy = ConfigObject<'AuthorizationPolicy', AuthorizationPolicySpec>;

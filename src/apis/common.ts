@@ -1,11 +1,9 @@
 import { intOrString, list, map, message, oneOfWords, rules, type Spec, string } from './schema.ts';
+import { labelKeysNotEmpty, labelKeysWithoutWildcard, labelValueWithoutWildcard, ownNamespaceOnly } from './rules.ts';
 
 export const policyWorkloadSelector = message({
-  matchLabels: map(string({ ...rules(['wildcard not allowed in label value match', '!self.contains("*")']), maxLength: 63 }), {
-    ...rules(
-      ['wildcard not allowed in label key match', 'self.all(key, !key.contains("*"))'],
-      ['key must not be empty', 'self.all(key, key.size() != 0)'],
-    ),
+  matchLabels: map(string({ ...rules(labelValueWithoutWildcard), maxLength: 63 }), {
+    ...rules(labelKeysWithoutWildcard, labelKeysNotEmpty),
     maxProperties: 4096,
   }),
 });
@@ -16,7 +14,7 @@ export const policyTargetReference = message(
     group: string({ maxLength: 253, pattern: '^$|^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$' }),
     kind: string({ maxLength: 63, minLength: 1, pattern: '^[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?$' }),
     name: string({ maxLength: 253, minLength: 1 }),
-    namespace: string(rules(['cross namespace referencing is not currently supported', 'self.size() == 0'])),
+    namespace: string(rules(ownNamespaceOnly)),
   },
   ['kind', 'name'],
 );

@@ -1,6 +1,7 @@
 import type { ConfigObject } from './object.ts';
 import { networkingKind } from './kind.ts';
 import { bool, list, map, message, nullable, oneOfWords, rules, type Spec, string, uint32 } from './schema.ts';
+import { credentialNameOrCertificates, credentialNameOrNames, credentialNamesOrCertificates } from './rules.ts';
 
 export const port = message({ name: string(), number: uint32(), protocol: string(), targetPort: uint32() }, ['number', 'protocol', 'name']);
 export type Port = Spec<typeof port>;
@@ -30,20 +31,7 @@ export const serverTlsSettings = message(
     verifyCertificateSpki: list(string()),
   },
   [],
-  rules(
-    [
-      'only one of credentialNames or tlsCertificates can be set',
-      '(has(self.tlsCertificates) ? 1 : 0) + (has(self.credentialNames) ? 1 : 0) <= 1',
-    ],
-    [
-      'only one of credentialName or credentialNames can be set',
-      '(has(self.credentialName) ? 1 : 0) + (has(self.credentialNames) ? 1 : 0) <= 1',
-    ],
-    [
-      'only one of credentialName or tlsCertificates can be set',
-      '(has(self.credentialNames) ? 1 : 0) + (has(self.tlsCertificates) ? 1 : 0) <= 1',
-    ],
-  ),
+  rules(credentialNamesOrCertificates, credentialNameOrNames, credentialNameOrCertificates),
 );
 export type ServerTLSSettings = Spec<typeof serverTlsSettings>;
 

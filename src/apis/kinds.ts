@@ -8,6 +8,7 @@ import type { KindSchema } from './kind.ts';
 import { kubernetesService } from './kubernetes-service.ts';
 import { namespace } from './namespace.ts';
 import { peerAuthentication } from './peer-authentication.ts';
+import { requestAuthentication } from './request-authentication.ts';
 import { secret } from './secret.ts';
 import { serviceAccount } from './service-account.ts';
 import { serviceEntry } from './service-entry.ts';
@@ -30,6 +31,7 @@ export const kinds = [
   sidecar,
   peerAuthentication,
   authorizationPolicy,
+  requestAuthentication,
 ] as const satisfies readonly KindSchema[];
 
 export type KindName = (typeof kinds)[number]['kind'];

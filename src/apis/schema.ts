@@ -3,6 +3,7 @@
  * through `crd.ts`, the CustomResourceDefinition. Fields are optional unless named as required, as in proto3.
  */
 import Type, { type Static, type TEnum, type TObject, type TOptional, type TProperties, type TSchema, type TUnsafe } from 'typebox';
+import { duration as durationRule, type Rule } from './rules.ts';
 
 type Immutable<T> = T extends readonly (infer E)[]
   ? readonly Immutable<E>[]
@@ -57,7 +58,7 @@ export const intOrString = () =>
 export const nullable = <S extends TSchema>(schema: S): S => ({ ...schema, nullable: true });
 
 /** A duration in the form that `lib/duration.ts` reads, at least 1 ms. */
-export const duration = () => string(rules(['must be a valid duration greater than 1ms', "duration(self) >= duration('1ms')"]));
+export const duration = () => string(rules(durationRule));
 
 /** The fields of a proto oneof: JSON Schema says it by listing the field sets that are allowed. */
 export function atMostOneOf(...fields: readonly string[]): Keywords {
@@ -65,7 +66,7 @@ export function atMostOneOf(...fields: readonly string[]): Keywords {
   return { oneOf: [{ not: { anyOf: each } }, ...each] };
 }
 
-/** CEL rules for the API server. Their meaning for every other source is in `validation/`. */
-export function rules(...list: readonly (readonly [message: string, rule: string])[]): Keywords {
-  return { 'x-kubernetes-validations': list.map(([text, rule]) => ({ rule, message: text })) };
+/** The keyword of rules that JSON Schema cannot say. The API server reads message and CEL, `structure.ts` evaluates `holds`. */
+export function rules(...list: readonly Rule[]): Keywords {
+  return { 'x-kubernetes-validations': list };
 }

@@ -1,14 +1,24 @@
 import type { ConfigObject } from './object.ts';
 import { networkingKind } from './kind.ts';
+import {
+  cidrNeedsResolution,
+  hostNotWildcard,
+  noneWithoutEndpoints,
+  portNumber,
+  portNumbersDiffer,
+  roundRobinSingleEndpoint,
+  selectorOrEndpoints,
+  selectorWithoutWildcard,
+} from './rules.ts';
 import { list, map, message, oneOfWords, rules, type Spec, string, uint32 } from './schema.ts';
 import { workloadEntrySpec } from './workload-entry.ts';
 
 export const servicePort = message(
   {
     name: string({ maxLength: 256 }),
-    number: uint32(rules(['port must be between 1-65535', '0 < self && self <= 65535'])),
+    number: uint32(rules(portNumber)),
     protocol: string({ maxLength: 256 }),
-    targetPort: uint32(rules(['port must be between 1-65535', '0 < self && self <= 65535'])),
+    targetPort: uint32(rules(portNumber)),
   },
   ['number', 'name'],
 );
@@ -19,35 +29,20 @@ export const serviceEntrySpec = message(
     addresses: list(string({ maxLength: 64 }), { maxItems: 256 }),
     endpoints: list(workloadEntrySpec, { maxItems: 4096 }),
     exportTo: list(string()),
-    hosts: list(string(rules(['hostname cannot be wildcard', 'self != "*"'])), { maxItems: 256, minItems: 1 }),
+    hosts: list(string(rules(hostNotWildcard)), { maxItems: 256, minItems: 1 }),
     location: oneOfWords(['MESH_EXTERNAL', 'MESH_INTERNAL']),
     ports: list(servicePort, {
-      ...rules(['port number cannot be duplicated', 'self.all(l1, self.exists_one(l2, l1.number == l2.number))']),
+      ...rules(portNumbersDiffer),
       maxItems: 256,
       'x-kubernetes-list-map-keys': ['name'],
       'x-kubernetes-list-type': 'map',
     }),
     resolution: oneOfWords(['NONE', 'STATIC', 'DNS', 'DNS_ROUND_ROBIN', 'DYNAMIC_DNS']),
     subjectAltNames: list(string()),
-    workloadSelector: message({
-      labels: map(string({ ...rules(['wildcard is not supported in selector', '!self.contains("*")']), maxLength: 63 }), {
-        maxProperties: 256,
-      }),
-    }),
+    workloadSelector: message({ labels: map(string({ ...rules(selectorWithoutWildcard), maxLength: 63 }), { maxProperties: 256 }) }),
   },
   ['hosts'],
-  rules(
-    ['only one of WorkloadSelector or Endpoints can be set', '(has(self.workloadSelector) ? 1 : 0) + (has(self.endpoints) ? 1 : 0) <= 1'],
-    [
-      'CIDR addresses are allowed only for NONE/STATIC resolution types',
-      '!((has(self.addresses) ? self.addresses : []).exists(k, k.contains("/")) && !((has(self.resolution) ? self.resolution : "NONE") in ["STATIC", "NONE"]))',
-    ],
-    ['NONE mode cannot set endpoints', '((has(self.resolution) ? self.resolution : "NONE") == "NONE") ? !has(self.endpoints) : true'],
-    [
-      'DNS_ROUND_ROBIN mode cannot have multiple endpoints',
-      '((has(self.resolution) ? self.resolution : "") == "DNS_ROUND_ROBIN") ? ((has(self.endpoints) ? self.endpoints : []).size() <= 1) : true',
-    ],
-  ),
+  rules(selectorOrEndpoints, cidrNeedsResolution, noneWithoutEndpoints, roundRobinSingleEndpoint),
 );
 export type ServiceEntrySpec = Spec<typeof serviceEntrySpec>;
 export type ServiceEntry = ConfigObject<'ServiceEntry', ServiceEntrySpec>;

@@ -3,6 +3,7 @@ import { networkingKind } from './kind.ts';
 import { connectionPoolSettings } from './traffic-policy.ts';
 import { destination } from './virtual-service.ts';
 import { list, map, message, oneOfWords, rules, type Spec, string, uint32 } from './schema.ts';
+import { selectorWithoutWildcard } from './rules.ts';
 import { serverTlsSettings } from './gateway.ts';
 
 export const sidecarPort = message({ name: string(), number: uint32(), protocol: string(), targetPort: uint32() });
@@ -35,11 +36,7 @@ export const sidecarSpec = message({
   inboundConnectionPool: connectionPoolSettings,
   ingress: list(istioIngressListener),
   outboundTrafficPolicy,
-  workloadSelector: message({
-    labels: map(string({ ...rules(['wildcard is not supported in selector', '!self.contains("*")']), maxLength: 63 }), {
-      maxProperties: 256,
-    }),
-  }),
+  workloadSelector: message({ labels: map(string({ ...rules(selectorWithoutWildcard), maxLength: 63 }), { maxProperties: 256 }) }),
 });
 export type SidecarSpec = Spec<typeof sidecarSpec>;
 export type Sidecar = ConfigObject<'Sidecar', SidecarSpec>;

@@ -1,0 +1,9 @@
+export type Labels = Readonly<Record<string, string>>;
+
+/** Whether `labels` has every pair of `selector`; an empty selector matches everything. */
+export function matchesLabels(selector: Labels, labels: Labels): boolean {
+  for (const key in selector) {
+    if (!Object.hasOwn(labels, key) || labels[key] !== selector[key]) return false;
+  }
+  return true;
+}

@@ -1,0 +1,31 @@
+/** Where objects come from: what every source (a folder, an API server, a peer) has in common. */
+import type { ConfigObject, ObjectKey } from '../apis/object.ts';
+import type { Problem } from '../apis/problem.ts';
+
+/** Everything that was seen together; applied as a whole or not at all. */
+export interface ObjectChange {
+  /** New objects and new versions; what did not change is not in it. */
+  readonly upserts: readonly ConfigObject[];
+  readonly deletes: readonly ObjectKey[];
+  /** The complete list of what the source has to say now, not an addition to earlier ones. */
+  readonly problems: readonly Problem[];
+}
+
+export interface ObjectSink {
+  apply(change: ObjectChange): void;
+}
+
+export interface ObjectSource {
+  /** The first full load was given to the sink. Rejects where `run` fails before that. */
+  readonly ready: Promise<void>;
+  /** Reads and watches until the signal; resolves when everything it holds is closed. */
+  run(sink: ObjectSink, signal: AbortSignal): Promise<void>;
+}
+
+/** The part of a pino logger that a source uses. */
+export interface SourceLogger {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
