@@ -1,0 +1,10 @@
+/** What the translators read of a Gateway. A path stands for everything below it; `=` lists the values that are read. */
+export const translatedGateway: readonly string[] = [
+  'spec.selector',
+  'spec.servers[].name',
+  'spec.servers[].port',
+  'spec.servers[].hosts',
+  'spec.servers[].tls.mode=SIMPLE|MUTUAL',
+  'spec.servers[].tls.credentialName',
+  'spec.servers[].tls.httpsRedirect',
+];
