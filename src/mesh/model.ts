@@ -39,7 +39,7 @@ export interface Service {
   /** MESH_EXTERNAL: no mutual TLS is assumed. */
   readonly meshExternal: boolean;
   readonly headless: boolean;
-  /** `*`, `.` (own namespace) or namespaces; never empty: defaults are resolved. */
+  /** `*` or namespaces; defaults and `.` are resolved. */
   readonly exportTo: readonly string[];
   /** Subject alternative names that a ServiceEntry declares. */
   readonly subjectAltNames: readonly string[];
@@ -135,6 +135,8 @@ export interface MeshAuthorizationPolicy {
   readonly name: string;
   readonly namespace: string;
   readonly spec: AuthorizationPolicySpec;
+  /** Annotation `istio.io/dry-run: "true"`: evaluated and counted, not enforced. */
+  readonly dryRun?: boolean;
   /** Paths of fields that are not translated yet; not empty: the listener is held back. */
   readonly untranslated: readonly string[];
 }

@@ -1,0 +1,263 @@
+/** TLS contexts of both directions. Keys and roots always come by SDS over ADS, so that no listener or cluster holds one. */
+import { create } from '@bufbuild/protobuf';
+import { ApiVersion } from '#gen/envoy/config/core/v3/config_source_pb.js';
+import { type TransportSocket, TransportSocketSchema } from '#gen/envoy/config/core/v3/base_pb.js';
+import {
+  type CertificateValidationContext,
+  CertificateValidationContextSchema,
+  type SubjectAltNameMatcher,
+  SubjectAltNameMatcherSchema,
+  SubjectAltNameMatcher_SanType,
+  TlsCertificateSchema,
+  type TlsParameters,
+  TlsParametersSchema,
+  TlsParameters_TlsProtocol,
+} from '#gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js';
+import { type SdsSecretConfig, SdsSecretConfigSchema } from '#gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
+import {
+  type CommonTlsContext,
+  CommonTlsContext_CombinedCertificateValidationContextSchema,
+  type DownstreamTlsContext,
+  DownstreamTlsContextSchema,
+  type UpstreamTlsContext,
+  UpstreamTlsContextSchema,
+} from '#gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
+import type { ServerTLSSettings } from '../apis/gateway.ts';
+import { packAny } from '../wire/encode.ts';
+import { meshRoots, meshSecret, ownCertificate } from './config-source.ts';
+import { caSecretName, secretName } from './secret-names.ts';
+
+/** What servers of the mesh offer for HTTP; a plain client without ALPN still gets HTTP/1.1. */
+export const alpnHttp = ['h2', 'http/1.1'] as const;
+/** What servers of the mesh offer for TCP: Istio's proxies ask for `istio-peer-exchange` first. */
+export const alpnTcp = ['istio-peer-exchange', 'h2', 'http/1.1'] as const;
+/** What clients of the mesh offer: marks the connection as mutual TLS of the mesh, of unknown protocol. */
+export const alpnInMesh = ['istio-peer-exchange', 'istio'] as const;
+/** The same to clusters that are known to speak HTTP/2. */
+export const alpnInMeshH2 = ['istio-peer-exchange', 'istio', 'h2'] as const;
+/** What a client offers instead for an HTTP request, by the protocol that it will speak upstream. */
+export const alpnInMeshHttp = ['istio-http/1.0', 'istio-http/1.1', 'istio-h2'] as const;
+
+/** Istio's list for mutual TLS; TLS 1.3 has its own three. */
+const meshCiphers = [
+  'ECDHE-ECDSA-AES256-GCM-SHA384',
+  'ECDHE-RSA-AES256-GCM-SHA384',
+  'ECDHE-ECDSA-AES128-GCM-SHA256',
+  'ECDHE-RSA-AES128-GCM-SHA256',
+  'AES256-GCM-SHA384',
+  'AES128-GCM-SHA256',
+];
+
+export type MinTlsVersion = 'TLSV1_2' | 'TLSV1_3';
+
+/**
+ * A Secret that a user names: Envoy's default limit of 15 s stays, after which the listener or cluster works without it
+ * (and refuses handshakes), so that a missing Secret does not hold back everything else.
+ */
+function namedSecret(name: string): SdsSecretConfig {
+  if (name === ownCertificate || name === meshRoots) return meshSecret(name);
+  return create(SdsSecretConfigSchema, {
+    name,
+    sdsConfig: { configSourceSpecifier: { case: 'ads', value: {} }, resourceApiVersion: ApiVersion.V3 },
+  });
+}
+
+const san = (sanType: SubjectAltNameMatcher_SanType, exact: string): SubjectAltNameMatcher =>
+  create(SubjectAltNameMatcherSchema, { sanType, matcher: { matchPattern: { case: 'exact', value: exact } } });
+
+/** Exact names as users write them. What may be of several types is tried as each: the API has no place for the type. */
+function exactSans(names: readonly string[]): SubjectAltNameMatcher[] {
+  return names.flatMap((name) => {
+    if (name.includes('://')) return [san(SubjectAltNameMatcher_SanType.URI, name)];
+    if (/^[0-9.]+$|:/.test(name)) return [san(SubjectAltNameMatcher_SanType.IP_ADDRESS, name)];
+    return [san(SubjectAltNameMatcher_SanType.DNS, name), san(SubjectAltNameMatcher_SanType.URI, name)];
+  });
+}
+
+/** A peer of any of these trust domains: the root alone does not say it, because meshes may share one. */
+function trustDomainSans(trustDomains: readonly string[]): SubjectAltNameMatcher[] {
+  return trustDomains.map((domain) =>
+    create(SubjectAltNameMatcherSchema, {
+      sanType: SubjectAltNameMatcher_SanType.URI,
+      matcher: { matchPattern: { case: 'prefix', value: `spiffe://${domain}/` } },
+    }),
+  );
+}
+
+function combined(root: SdsSecretConfig, context: CertificateValidationContext): CommonTlsContext['validationContextType'] {
+  return {
+    case: 'combinedValidationContext',
+    value: create(CommonTlsContext_CombinedCertificateValidationContextSchema, {
+      defaultValidationContext: context,
+      validationContextSdsSecretConfig: root,
+    }),
+  };
+}
+
+const withSans = (matchTypedSubjectAltNames: SubjectAltNameMatcher[]): CertificateValidationContext =>
+  create(CertificateValidationContextSchema, { matchTypedSubjectAltNames });
+
+const meshTlsParams = (minVersion: MinTlsVersion): TlsParameters =>
+  create(TlsParametersSchema, {
+    tlsMinimumProtocolVersion: minVersion === 'TLSV1_3' ? TlsParameters_TlsProtocol.TLSv1_3 : TlsParameters_TlsProtocol.TLSv1_2,
+    tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3,
+    cipherSuites: meshCiphers,
+  });
+
+/** Mutual TLS of the mesh, server side. `trustDomains`: own first, then its aliases. */
+export function downstreamMutual(options: {
+  readonly alpn: readonly string[];
+  readonly trustDomains: readonly string[];
+  readonly minVersion?: MinTlsVersion;
+}): DownstreamTlsContext {
+  return create(DownstreamTlsContextSchema, {
+    requireClientCertificate: true,
+    commonTlsContext: {
+      alpnProtocols: [...options.alpn],
+      tlsParams: meshTlsParams(options.minVersion ?? 'TLSV1_2'),
+      tlsCertificateSdsSecretConfigs: [meshSecret(ownCertificate)],
+      validationContextType: combined(meshSecret(meshRoots), withSans(trustDomainSans(options.trustDomains))),
+    },
+  });
+}
+
+/** Mutual TLS of the mesh, client side. `sans`: identities that the server may have; empty: any that the root has signed. */
+export function upstreamMutual(options: {
+  readonly sni: string;
+  readonly alpn: readonly string[];
+  readonly sans: readonly string[];
+}): UpstreamTlsContext {
+  return create(UpstreamTlsContextSchema, {
+    sni: options.sni,
+    commonTlsContext: {
+      alpnProtocols: [...options.alpn],
+      tlsParams: {
+        tlsMinimumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_2,
+        tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3,
+      },
+      tlsCertificateSdsSecretConfigs: [meshSecret(ownCertificate)],
+      validationContextType: combined(meshSecret(meshRoots), withSans(exactSans(options.sans))),
+    },
+  });
+}
+
+/** Where an upstream's root, and for MUTUAL the client's own certificate, come from. */
+export type UpstreamCredential =
+  /** A Secret, by `credentialName`. */
+  | { readonly kind: 'secret'; readonly name: string }
+  /** Files in the proxy's own file system; a missing `caCertificates` means the system's roots. */
+  | { readonly kind: 'files'; readonly caCertificates?: string; readonly clientCertificate?: string; readonly privateKey?: string };
+
+/** TLS to servers outside of the mesh: DestinationRule modes SIMPLE and MUTUAL. */
+export function upstreamOriginated(options: {
+  readonly mode: 'SIMPLE' | 'MUTUAL';
+  /** Empty: the DNS name of the endpoint, if it has one, and the certificate must have that name as Istio does by default. */
+  readonly sni: string;
+  readonly alpn: readonly string[];
+  /** Names of which the certificate must have one; empty with an explicit SNI: any name that the root has signed. */
+  readonly sans: readonly string[];
+  readonly credential: UpstreamCredential;
+  readonly insecureSkipVerify?: boolean;
+}): UpstreamTlsContext {
+  const { credential, sni, sans } = options;
+  const verifies = options.insecureSkipVerify !== true;
+  return create(UpstreamTlsContextSchema, {
+    sni,
+    autoHostSni: sni === '',
+    autoSniSanValidation: sni === '' && sans.length === 0 && verifies,
+    commonTlsContext: {
+      alpnProtocols: [...options.alpn],
+      tlsParams: {
+        tlsMinimumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_2,
+        tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3,
+      },
+      ...(options.mode === 'MUTUAL' && clientCertificate(credential)),
+      ...(verifies && { validationContextType: serverValidation(credential, exactSans(sans)) }),
+    },
+  });
+}
+
+function clientCertificate(credential: UpstreamCredential): Pick<CommonTlsContext, 'tlsCertificateSdsSecretConfigs' | 'tlsCertificates'> {
+  if (credential.kind === 'secret') {
+    return { tlsCertificates: [], tlsCertificateSdsSecretConfigs: [namedSecret(secretName(credential.name))] };
+  }
+  const certificate = create(TlsCertificateSchema, {
+    certificateChain: file(credential.clientCertificate ?? ''),
+    privateKey: file(credential.privateKey ?? ''),
+  });
+  return { tlsCertificates: [certificate], tlsCertificateSdsSecretConfigs: [] };
+}
+
+function serverValidation(credential: UpstreamCredential, sans: SubjectAltNameMatcher[]): CommonTlsContext['validationContextType'] {
+  if (credential.kind === 'secret') return combined(namedSecret(caSecretName(credential.name)), withSans(sans));
+  const root = credential.caCertificates === undefined ? { systemRootCerts: {} } : { trustedCa: file(credential.caCertificates) };
+  return {
+    case: 'validationContext',
+    value: create(CertificateValidationContextSchema, { ...root, matchTypedSubjectAltNames: sans }),
+  };
+}
+
+const file = (filename: string) => ({ specifier: { case: 'filename' as const, value: filename } });
+
+const versions: Record<NonNullable<ServerTLSSettings['minProtocolVersion']>, TlsParameters_TlsProtocol> = {
+  TLS_AUTO: TlsParameters_TlsProtocol.TLS_AUTO,
+  TLSV1_0: TlsParameters_TlsProtocol.TLSv1_0,
+  TLSV1_1: TlsParameters_TlsProtocol.TLSv1_1,
+  TLSV1_2: TlsParameters_TlsProtocol.TLSv1_2,
+  TLSV1_3: TlsParameters_TlsProtocol.TLSv1_3,
+};
+
+/** A server of a Gateway that ends TLS: SIMPLE, MUTUAL, OPTIONAL_MUTUAL by `credentialName`, or ISTIO_MUTUAL. */
+export function gatewayTls(tls: ServerTLSSettings, alpn: readonly string[] = alpnHttp): DownstreamTlsContext {
+  const validates = tls.mode === 'MUTUAL' || tls.mode === 'OPTIONAL_MUTUAL' || tls.mode === 'ISTIO_MUTUAL';
+  const sans = exactSans(tls.subjectAltNames ?? []);
+  if (tls.mode === 'ISTIO_MUTUAL') {
+    return create(DownstreamTlsContextSchema, {
+      requireClientCertificate: true,
+      commonTlsContext: {
+        alpnProtocols: [...alpn],
+        tlsParams: meshTlsParams('TLSV1_2'),
+        tlsCertificateSdsSecretConfigs: [meshSecret(ownCertificate)],
+        validationContextType: combined(meshSecret(meshRoots), withSans(sans)),
+      },
+    });
+  }
+  const names = tls.credentialNames ?? (tls.credentialName === undefined ? [] : [tls.credentialName]);
+  const params = create(TlsParametersSchema, {
+    tlsMinimumProtocolVersion: versions[tls.minProtocolVersion ?? 'TLS_AUTO'],
+    tlsMaximumProtocolVersion: versions[tls.maxProtocolVersion ?? 'TLS_AUTO'],
+    cipherSuites: [...(tls.cipherSuites ?? [])],
+    ecdhCurves: [...(tls.ecdhCurves ?? [])],
+  });
+  const context = create(CertificateValidationContextSchema, {
+    matchTypedSubjectAltNames: sans,
+    verifyCertificateSpki: [...(tls.verifyCertificateSpki ?? [])],
+    verifyCertificateHash: [...(tls.verifyCertificateHash ?? [])],
+  });
+  const root = tls.caCertCredentialName === undefined ? caSecretName(names[0] ?? '') : secretName(tls.caCertCredentialName);
+  return create(DownstreamTlsContextSchema, {
+    requireClientCertificate: tls.mode === 'MUTUAL',
+    commonTlsContext: {
+      alpnProtocols: [...alpn],
+      tlsParams: params,
+      tlsCertificateSdsSecretConfigs: names.map((name) => namedSecret(secretName(name))),
+      ...(validates && { validationContextType: combined(namedSecret(root), context) }),
+    },
+  });
+}
+
+export const tlsSocketName = 'envoy.transport_sockets.tls';
+
+export function downstreamSocket(context: DownstreamTlsContext): TransportSocket {
+  return create(TransportSocketSchema, {
+    name: tlsSocketName,
+    configType: { case: 'typedConfig', value: packAny(DownstreamTlsContextSchema, context) },
+  });
+}
+
+export function upstreamSocket(context: UpstreamTlsContext): TransportSocket {
+  return create(TransportSocketSchema, {
+    name: tlsSocketName,
+    configType: { case: 'typedConfig', value: packAny(UpstreamTlsContextSchema, context) },
+  });
+}
