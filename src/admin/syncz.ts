@@ -1,0 +1,87 @@
+/** `/debug/syncz`: how far each proxy is, in istiod's form and with what each type adds to it. */
+import { clusterType, endpointType, extensionConfigType, listenerType, routeType, shortName } from '../wire/types.ts';
+import type { StreamStatus, TypeStatus } from '../xds/source.ts';
+import { proxyName } from './streams.ts';
+
+export interface SyncStatus {
+  readonly cluster_id: string;
+  /** `name.namespace`. */
+  readonly proxy: string;
+  readonly proxy_type: string;
+  readonly istio_version: string;
+  readonly connection_id: string;
+  readonly protocol: 'delta' | 'sotw';
+  /** SPIFFE id; empty on the plaintext port. */
+  readonly identity: string;
+  readonly connected_at: string;
+  /** `STALE` while one type is not yet accepted, `ERROR` while one is rejected. */
+  readonly state: 'SYNCED' | 'STALE' | 'ERROR';
+  /** istiod's fields: nonces by type, `cluster_sent`, `cluster_acked`, ... */
+  readonly [nonce: `${string}_sent` | `${string}_acked`]: string;
+  /** By short name: CDS, EDS, ... */
+  readonly resources: Readonly<Record<string, TypeSync>>;
+}
+
+export interface TypeSync {
+  readonly sent: string;
+  readonly acked: string;
+  readonly sentTime: string;
+  readonly subscribed: number | '*';
+  readonly state: TypeStatus['state'];
+  readonly lastError?: string;
+  readonly heldBack: readonly string[];
+}
+
+const istiodFields = [
+  ['cluster', clusterType],
+  ['listener', listenerType],
+  ['route', routeType],
+  ['endpoint', endpointType],
+  ['extensionconfig', extensionConfigType],
+] as const;
+
+export function syncStatus(stream: StreamStatus): SyncStatus {
+  const { node, connectionId } = stream.subscription;
+  const nonces: Record<`${string}_sent` | `${string}_acked`, string> = {};
+  for (const [field, type] of istiodFields) {
+    const status = stream.types.get(type);
+    if (status === undefined) continue;
+    nonces[`${field}_sent`] = status.sentNonce;
+    nonces[`${field}_acked`] = status.ackedNonce;
+  }
+  return {
+    cluster_id: text(node.metadata['CLUSTER_ID']),
+    proxy: proxyName(node.id),
+    proxy_type: node.id.split('~')[0] ?? '',
+    istio_version: text(node.metadata['ISTIO_VERSION']),
+    connection_id: connectionId,
+    protocol: stream.protocol,
+    identity: stream.caller.identity?.spiffeId ?? '',
+    connected_at: new Date(stream.connectedAtMs).toISOString(),
+    state: worst([...stream.types.values()].map((t) => t.state)),
+    ...nonces,
+    resources: Object.fromEntries([...stream.types].map(([type, status]) => [shortName(type), typeSync(status)])),
+  };
+}
+
+function typeSync(status: TypeStatus): TypeSync {
+  return {
+    sent: status.sentNonce,
+    acked: status.ackedNonce,
+    sentTime: status.sentAtMs === 0 ? '' : new Date(status.sentAtMs).toISOString(),
+    subscribed: status.subscribed,
+    state: status.state,
+    ...(status.lastError === undefined ? {} : { lastError: status.lastError }),
+    heldBack: status.heldBack,
+  };
+}
+
+/** A type of which nothing was sent has nothing to be out of date about. */
+function worst(states: readonly TypeStatus['state'][]): SyncStatus['state'] {
+  if (states.includes('ERROR')) return 'ERROR';
+  return states.includes('STALE') || states.every((s) => s === 'NOT_SENT') ? 'STALE' : 'SYNCED';
+}
+
+function text(value: unknown): string {
+  return typeof value === 'string' ? value : '';
+}

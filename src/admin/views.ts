@@ -1,0 +1,23 @@
+import type { Problem } from '../apis/problem.ts';
+import type { Endpoint, Service } from '../mesh/model.ts';
+import type { StreamStatus } from '../xds/source.ts';
+
+/** What the debug API may see of the daemon: read-only, called on each request. */
+export interface AdminViews {
+  /** The streams that are connected now. */
+  streams(): readonly StreamStatus[];
+  /** All problems of all objects, and of resources that proxies have refused. */
+  problems(): readonly Problem[];
+  services(): readonly Service[];
+  endpoints(): readonly ServiceEndpoints[];
+  /**
+   * Envoy's `ConfigDump` as JSON for the proxy whose connection id is given, private keys left out. Undefined when it is not connected. Waits while
+   * a change is being translated.
+   */
+  dump(connectionId: string): Promise<unknown>;
+}
+
+export interface ServiceEndpoints {
+  readonly service: Service;
+  readonly endpoints: readonly Endpoint[];
+}
