@@ -1,0 +1,101 @@
+/** What stands behind a service: workloads that its selector matches, or that its ServiceEntry lists. */
+import { formatSpiffe } from './identity.ts';
+import type { Mesh } from './mesh.ts';
+import { firstPair } from './mesh.ts';
+import type { Endpoint, Service, ServicePort, Workload } from './model.ts';
+import { inlineWorkloads, selects } from './workloads.ts';
+
+export interface ServiceEndpoints {
+  /** In the order of address, port and object. */
+  readonly endpoints: readonly Endpoint[];
+  /** Distinct SPIFFE ids of the endpoints, sorted. */
+  readonly identities: readonly string[];
+}
+
+/** Reads through the mesh, so that an endpoint's change costs the services that have it. */
+export function serviceEndpoints(mesh: Mesh, service: Service): ServiceEndpoints {
+  const endpoints: Endpoint[] = [];
+  const trustDomain = mesh.objects.meshConfig().trustDomain;
+  for (const workload of workloadsOf(mesh, service)) {
+    const mtls = mesh.peerAuthentication(workload.namespace, workload.labels);
+    for (const port of service.ports) {
+      if (port.protocol === 'udp') continue;
+      const number = workloadPort(port, workload);
+      if (number === undefined) continue;
+      const disabled = (mtls.ports[number] ?? mtls.mode) === 'DISABLE';
+      for (const address of workload.addresses) {
+        endpoints.push({
+          address,
+          port: number,
+          servicePort: port.name === '' ? String(port.number) : port.name,
+          labels: workload.labels,
+          locality: workload.locality,
+          network: workload.network,
+          weight: workload.weight,
+          identity: workload.serviceAccount === '' ? '' : formatSpiffe(trustDomain, workload.namespace, workload.serviceAccount),
+          tlsMode: workload.meshTls && !service.meshExternal && !disabled ? 'istio' : 'disabled',
+          health: workload.healthy ? 'healthy' : 'unhealthy',
+          namespace: workload.namespace,
+          workloadName: workload.name,
+          object: workload.object,
+        });
+      }
+    }
+  }
+  endpoints.sort(
+    (a, b) => compare(a.address, b.address) || a.port - b.port || compare(a.object, b.object) || compare(a.servicePort, b.servicePort),
+  );
+  return { endpoints, identities: [...new Set(endpoints.map((e) => e.identity).filter((i) => i !== ''))].sort() };
+}
+
+function workloadsOf(mesh: Mesh, service: Service): Workload[] {
+  const workloads: Workload[] = [];
+  const pair = service.selector === undefined ? undefined : firstPair(service.selector);
+  if (pair !== undefined) {
+    for (const key of mesh.workloadsByLabel.keys(`${service.namespace}|${pair}`)) {
+      const workload = mesh.workloads.get(key);
+      if (workload !== undefined && selects(service.selector, workload.labels)) workloads.push(workload);
+    }
+  }
+  if (service.registry === 'ServiceEntry') {
+    const entry = mesh.objects.kinds.ServiceEntry.get(`${service.namespace}/${service.name}`);
+    if (entry !== undefined) workloads.push(...inlineWorkloads(entry, service.host));
+  }
+  return workloads;
+}
+
+/** The number that a service port has at a workload: by the workload's named ports, else the target port, else the port itself. */
+export function workloadPort(port: ServicePort, workload: { readonly ports: Readonly<Record<string, number>> }): number | undefined {
+  if (typeof port.targetPort === 'string' && !/^\d+$/.test(port.targetPort))
+    return workload.ports[port.targetPort] ?? workload.ports[port.name];
+  return workload.ports[port.name] ?? (port.targetPort === undefined ? port.number : Number(port.targetPort));
+}
+
+/** Same endpoints in the same order, field by field. */
+export function sameEndpoints(a: ServiceEndpoints, b: ServiceEndpoints): boolean {
+  return a.endpoints.length === b.endpoints.length && a.endpoints.every((e, i) => sameEndpoint(e, b.endpoints[i]));
+}
+
+function sameEndpoint(a: Endpoint, b: Endpoint | undefined): boolean {
+  return (
+    b !== undefined &&
+    a.address === b.address &&
+    a.port === b.port &&
+    a.servicePort === b.servicePort &&
+    (a.labels === b.labels || JSON.stringify(a.labels) === JSON.stringify(b.labels)) &&
+    a.locality.region === b.locality.region &&
+    a.locality.zone === b.locality.zone &&
+    a.locality.subZone === b.locality.subZone &&
+    a.network === b.network &&
+    a.weight === b.weight &&
+    a.identity === b.identity &&
+    a.tlsMode === b.tlsMode &&
+    a.health === b.health &&
+    a.workloadName === b.workloadName &&
+    a.object === b.object
+  );
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

@@ -1,0 +1,14 @@
+import type { MeshConfig } from '../apis/mesh-config.ts';
+import type { MeshDestinationRule } from './model.ts';
+
+/**
+ * Whether the priorities and weights of a host's endpoints depend on where the client is: `distribute` always, failover only where outlier detection can
+ * notice a failure. Source: Istio, pilot/pkg/networking/core/loadbalancer.
+ */
+export function dependsOnLocality(rule: MeshDestinationRule | undefined, mesh: MeshConfig): boolean {
+  if ((mesh.localityLbSetting.distribute ?? []).length > 0) return true;
+  const policies = [rule?.spec.trafficPolicy, ...(rule?.spec.subsets ?? []).map((s) => s.trafficPolicy)].filter((p) => p !== undefined);
+  return policies
+    .flatMap((p) => [p, ...(p.portLevelSettings ?? [])])
+    .some((p) => p.outlierDetection !== undefined || (p.loadBalancer?.localityLbSetting?.distribute ?? []).length > 0);
+}

@@ -1,0 +1,314 @@
+/** The model of the mesh as collections: services, endpoints, rules, policies, each derived from the objects by what it reads. */
+import type { AuthorizationPolicy } from '../apis/authorization-policy.ts';
+import type { DestinationRule } from '../apis/destination-rule.ts';
+import type { Gateway } from '../apis/gateway.ts';
+import { byAge, keyOf, type ObjectKey } from '../apis/object.ts';
+import type { PeerAuthentication } from '../apis/peer-authentication.ts';
+import type { Sidecar } from '../apis/sidecar.ts';
+import type { VirtualService } from '../apis/virtual-service.ts';
+import type { WorkloadEntry } from '../apis/workload-entry.ts';
+import { Derived, MemoTable, type Index } from '../store/collection.ts';
+import type { Graph } from '../store/graph.ts';
+import { Flat } from '../store/keys.ts';
+import { serviceEndpoints, sameEndpoints, type ServiceEndpoints } from './endpoints.ts';
+import { hostPatterns } from './host.ts';
+import type {
+  MeshAuthorizationPolicy,
+  MeshDestinationRule,
+  MeshGateway,
+  MeshVirtualService,
+  MtlsMode,
+  Service,
+  Workload,
+} from './model.ts';
+import type { Objects } from './objects.ts';
+import { mergeRules, meshDestinationRule, meshVirtualService } from './routing.ts';
+import { fromKubernetesService, fromServiceEntry, visibleFrom } from './services.ts';
+import { fromWorkloadEntry, selects } from './workloads.ts';
+
+export interface MeshOptions {
+  readonly onFault: (collection: string, key: string, error: unknown) => void;
+  /** Paths of an AuthorizationPolicy's fields that are not translated. */
+  readonly untranslated: (object: AuthorizationPolicy) => readonly string[];
+}
+
+/** mTLS modes of a workload's ports and the policies that say so. */
+export interface PeerAuthenticationResult {
+  readonly mode: MtlsMode;
+  readonly ports: Readonly<Record<number, MtlsMode>>;
+}
+
+export class Mesh {
+  readonly graph: Graph;
+  readonly objects: Objects;
+  /** By `namespace/host`. Two objects of one namespace may declare one host: the oldest shows. */
+  readonly services: Flat<Service>;
+  readonly servicesByHost: Index<Service>;
+  /** Services by each pattern that covers their host. */
+  readonly servicesByPattern: Index<Service>;
+  readonly servicesByAddress: Index<Service>;
+  /** Services with a selector, by `namespace|key=value` of its first pair. */
+  readonly servicesBySelector: Index<Service>;
+  readonly workloads: Derived<WorkloadEntry, Workload>;
+  readonly workloadsByNamespace: Index<Workload>;
+  readonly workloadsByLabel: Index<Workload>;
+  readonly workloadsByAddress: Index<Workload>;
+  /** By service key. */
+  readonly endpoints: Derived<Service, ServiceEndpoints>;
+  readonly virtualServices: Derived<VirtualService, MeshVirtualService>;
+  /** VirtualServices of gateway `mesh`, by host or wildcard as written. */
+  readonly meshRoutesByHost: Index<MeshVirtualService>;
+  readonly virtualServicesByGateway: Index<MeshVirtualService>;
+  readonly destinationRules: Derived<DestinationRule, MeshDestinationRule>;
+  readonly rulesByHost: Index<MeshDestinationRule>;
+  readonly gateways: Derived<Gateway, MeshGateway>;
+  readonly gatewaysByNamespace: Index<MeshGateway>;
+  readonly authorizationPolicies: Derived<AuthorizationPolicy, MeshAuthorizationPolicy>;
+  private readonly authorizationByNamespace: Index<MeshAuthorizationPolicy>;
+  private readonly peerAuthenticationByNamespace: Index<PeerAuthentication>;
+  private readonly sidecarsByNamespace: Index<Sidecar>;
+  private readonly mergedRules: MemoTable<MeshDestinationRule | undefined>;
+
+  constructor(objects: Objects, options: MeshOptions) {
+    const graph = objects.graph;
+    const { kinds } = objects;
+    const { onFault } = options;
+    this.graph = graph;
+    this.objects = objects;
+
+    const fromKubernetes = new Derived({
+      name: 'kubernetesServices',
+      from: kinds.Service,
+      compute: (_k, o) => [fromKubernetesService(o, objects.meshConfig())],
+      onFault,
+    });
+    const fromEntries = new Derived({
+      name: 'serviceEntries',
+      from: kinds.ServiceEntry,
+      compute: (_k, o) => fromServiceEntry(o, objects.meshConfig()),
+      onFault,
+    });
+    this.services = new Flat<Service>({
+      graph,
+      name: 'services',
+      from: [fromKubernetes, fromEntries],
+      keyOf: (s) => s.key,
+      better: preferService,
+      objectOf: (s) => s.object,
+    });
+    this.servicesByHost = this.services.index((s) => [s.host]);
+    this.servicesByPattern = this.services.index((s) => hostPatterns(s.host));
+    this.servicesByAddress = this.services.index((s) => s.addresses);
+    this.servicesBySelector = this.services.index((s) => {
+      const pair = s.selector === undefined ? undefined : firstPair(s.selector);
+      return pair === undefined ? [] : [`${s.namespace}|${pair}`];
+    });
+
+    this.workloads = new Derived({ name: 'workloads', from: kinds.WorkloadEntry, compute: (_k, o) => fromWorkloadEntry(o), onFault });
+    this.workloadsByNamespace = this.workloads.index((w) => [w.namespace]);
+    this.workloadsByLabel = this.workloads.index((w) => Object.entries(w.labels).map(([k, v]) => `${w.namespace}|${k}=${v}`));
+    this.workloadsByAddress = this.workloads.index((w) => w.addresses);
+
+    this.peerAuthenticationByNamespace = kinds.PeerAuthentication.index((o) => [o.namespace]);
+    this.sidecarsByNamespace = kinds.Sidecar.index((o) => [o.namespace]);
+
+    this.endpoints = new Derived<Service, ServiceEndpoints>({
+      name: 'endpoints',
+      from: this.services,
+      reads: [this.workloads],
+      compute: (_key, service) => serviceEndpoints(this, service),
+      equals: sameEndpoints,
+      onFault,
+    });
+
+    this.virtualServices = new Derived({
+      name: 'virtualServices',
+      from: kinds.VirtualService,
+      compute: (_k, o) => meshVirtualService(o, objects.meshConfig()),
+      onFault,
+    });
+    this.meshRoutesByHost = this.virtualServices.index((v) => (v.gateways.includes('mesh') && v.http.length > 0 ? v.hosts : []));
+    this.virtualServicesByGateway = this.virtualServices.index((v) => v.gateways.filter((g) => g !== 'mesh'));
+
+    this.destinationRules = new Derived({
+      name: 'destinationRules',
+      from: kinds.DestinationRule,
+      compute: (_k, o) => (o.spec.workloadSelector === undefined ? meshDestinationRule(o, objects.meshConfig()) : undefined),
+      onFault,
+    });
+    this.rulesByHost = this.destinationRules.index((r) => [`${r.namespace}|${r.host}`]);
+    this.mergedRules = new MemoTable(graph, [this.destinationRules], (key) => this.mergeAt(key));
+
+    this.gateways = new Derived<Gateway, MeshGateway>({
+      name: 'gateways',
+      from: kinds.Gateway,
+      compute: (_k, o) => ({ object: keyOf(o), key: `${o.namespace}/${o.name}`, name: o.name, namespace: o.namespace, spec: o.spec }),
+      onFault,
+    });
+    this.gatewaysByNamespace = this.gateways.index((g) => [g.namespace]);
+
+    this.authorizationPolicies = new Derived({
+      name: 'authorizationPolicies',
+      from: kinds.AuthorizationPolicy,
+      compute: (_k, o) => ({ object: keyOf(o), name: o.name, namespace: o.namespace, spec: o.spec, untranslated: options.untranslated(o) }),
+      onFault,
+    });
+    this.authorizationByNamespace = this.authorizationPolicies.index((p) => [p.namespace]);
+  }
+
+  /** Service of a host as seen from a namespace: its own first, then Kubernetes' and the oldest. `undefined`: seen by all. */
+  serviceAt(host: string, namespace: string | undefined): Service | undefined {
+    let best: Service | undefined;
+    for (const key of this.servicesByHost.keys(host)) {
+      const service = this.services.get(key);
+      if (service === undefined || !visibleFrom(service.exportTo, namespace)) continue;
+      if (best === undefined || preferFrom(service, best, namespace) < 0) best = service;
+    }
+    return best;
+  }
+
+  /**
+   * The DestinationRule for a service as seen from a namespace. As Istio looks: the client's namespace, the service's, the root namespace; in each the most
+   * specific host.
+   */
+  ruleAt(service: { readonly host: string; readonly namespace: string }, namespace: string | undefined): MeshDestinationRule | undefined {
+    const root = this.objects.meshConfig().rootNamespace;
+    const patterns = hostPatterns(service.host);
+    for (const from of new Set([...(namespace === undefined ? [] : [namespace]), service.namespace, root])) {
+      for (const pattern of patterns) {
+        if (!this.rulesByHost.has(`${from}|${pattern}`)) continue;
+        const rule = this.mergedRules.get(`${from}|${pattern}|${namespace ?? ''}`);
+        if (rule !== undefined) return rule;
+      }
+    }
+    return undefined;
+  }
+
+  private mergeAt(key: string): MeshDestinationRule | undefined {
+    const [from = '', pattern = '', client = ''] = key.split('|');
+    const rules: MeshDestinationRule[] = [];
+    const objects = [];
+    for (const id of this.rulesByHost.keys(`${from}|${pattern}`)) {
+      const rule = this.destinationRules.get(id);
+      if (rule !== undefined && (from === client || visibleFrom(rule.exportTo, client === '' ? undefined : client))) {
+        rules.push(rule);
+        const object = this.objects.kinds.DestinationRule.get(id);
+        if (object !== undefined) objects.push(object);
+      }
+    }
+    const age = new Map<ObjectKey, number>(objects.sort(byAge).map((o, i) => [keyOf(o), i]));
+    const position = (rule: MeshDestinationRule): number => age.get(rule.objects[0] as ObjectKey) ?? 0;
+    return mergeRules(rules.sort((a, b) => position(a) - position(b)));
+  }
+
+  /** The VirtualService of gateway `mesh` for a host as seen from a namespace: the most specific host, then the oldest. */
+  meshRoutesAt(host: string, namespace: string | undefined): MeshVirtualService | undefined {
+    for (const pattern of hostPatterns(host)) {
+      if (!this.meshRoutesByHost.has(pattern)) continue;
+      const found = [...this.meshRoutesByHost.keys(pattern)]
+        .map((key) => this.virtualServices.get(key))
+        .filter((v) => v !== undefined)
+        .filter((v) => visibleFrom(v.exportTo, namespace))
+        .sort(older);
+      if (found[0] !== undefined) return found[0];
+    }
+    return undefined;
+  }
+
+  /** mTLS of a workload: port, workload, namespace, mesh; the oldest of several. Istio's default is PERMISSIVE. */
+  peerAuthentication(namespace: string, labels: Readonly<Record<string, string>>): PeerAuthenticationResult {
+    const root = this.objects.meshConfig().rootNamespace;
+    const own = this.policies(namespace);
+    const forWorkload = own.find((p) => hasSelector(p) && selects(p.spec.selector?.matchLabels, labels));
+    const forNamespace = namespace === root ? undefined : own.find((p) => !hasSelector(p));
+    const forMesh = (namespace === root ? own : this.policies(root)).find((p) => !hasSelector(p));
+    let mode: MtlsMode = 'PERMISSIVE';
+    for (const policy of [forMesh, forNamespace, forWorkload]) mode = mtlsMode(policy?.spec.mtls?.mode) ?? mode;
+    const ports: Record<number, MtlsMode> = {};
+    for (const [port, mtls] of Object.entries(forWorkload?.spec.portLevelMtls ?? {})) ports[Number(port)] = mtlsMode(mtls.mode) ?? mode;
+    return { mode, ports };
+  }
+
+  private policies(namespace: string): PeerAuthentication[] {
+    return [...this.peerAuthenticationByNamespace.keys(namespace)]
+      .map((key) => this.objects.kinds.PeerAuthentication.get(key))
+      .filter((p) => p !== undefined)
+      .sort(byAge);
+  }
+
+  /** Policies that apply to a workload, by name. */
+  authorizationOf(namespace: string, labels: Readonly<Record<string, string>>): MeshAuthorizationPolicy[] {
+    const root = this.objects.meshConfig().rootNamespace;
+    return [...new Set([root, namespace])]
+      .flatMap((ns) => [...this.authorizationByNamespace.keys(ns)])
+      .map((key) => this.authorizationPolicies.get(key))
+      .filter((p) => p !== undefined)
+      .filter((p) => selects(p.spec.selector?.matchLabels, labels))
+      .sort((a, b) => (a.namespace === b.namespace ? compare(a.name, b.name) : a.namespace === root ? -1 : 1));
+  }
+
+  /** The Sidecar of a workload: the one that selects it, its namespace's, the root namespace's. */
+  sidecarOf(namespace: string, labels: Readonly<Record<string, string>>): Sidecar | undefined {
+    const root = this.objects.meshConfig().rootNamespace;
+    const at = (ns: string): Sidecar[] =>
+      [...this.sidecarsByNamespace.keys(ns)]
+        .map((key) => this.objects.kinds.Sidecar.get(key))
+        .filter((s) => s !== undefined)
+        .sort(byAge);
+    const own = at(namespace);
+    return (
+      own.find((s) => s.spec.workloadSelector !== undefined && selects(s.spec.workloadSelector.labels, labels)) ??
+      own.find((s) => s.spec.workloadSelector === undefined) ??
+      (namespace === root ? undefined : at(root).find((s) => s.spec.workloadSelector === undefined))
+    );
+  }
+
+  /** Services whose selector matches a workload, oldest first. */
+  servicesOf(namespace: string, labels: Readonly<Record<string, string>>): Service[] {
+    const keys = new Set<string>();
+    for (const [k, v] of Object.entries(labels)) for (const key of this.servicesBySelector.keys(`${namespace}|${k}=${v}`)) keys.add(key);
+    return [...keys]
+      .map((key) => this.services.get(key))
+      .filter((s) => s !== undefined)
+      .filter((s) => selects(s.selector, labels))
+      .sort(preferService);
+  }
+}
+
+/** The pair of a selector by which it is indexed: the first by key. */
+export function firstPair(selector: Readonly<Record<string, string>>): string | undefined {
+  const key = Object.keys(selector).sort()[0];
+  return key === undefined ? undefined : `${key}=${selector[key] ?? ''}`;
+}
+
+function mtlsMode(mode: string | undefined): MtlsMode | undefined {
+  return mode === 'STRICT' || mode === 'PERMISSIVE' || mode === 'DISABLE' ? mode : undefined;
+}
+
+function hasSelector(policy: PeerAuthentication): boolean {
+  return Object.keys(policy.spec.selector?.matchLabels ?? {}).length > 0;
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+function older(a: MeshVirtualService, b: MeshVirtualService): number {
+  return compare(a.creationTimestamp ?? '', b.creationTimestamp ?? '') || compare(a.namespace, b.namespace) || compare(a.name, b.name);
+}
+
+/** Kubernetes' before ServiceEntries, then the oldest, then by name. */
+export function preferService(a: Service, b: Service): number {
+  if (a.registry !== b.registry) return a.registry === 'Kubernetes' ? -1 : 1;
+  return (
+    compare(a.creationTimestamp ?? '', b.creationTimestamp ?? '') ||
+    compare(a.namespace, b.namespace) ||
+    compare(a.object, b.object) ||
+    compare(a.host, b.host)
+  );
+}
+
+function preferFrom(a: Service, b: Service, namespace: string | undefined): number {
+  const own = (s: Service): number => (s.namespace === namespace ? 0 : 1);
+  return own(a) - own(b) || preferService(a, b);
+}

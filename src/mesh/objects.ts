@@ -1,0 +1,96 @@
+/** The objects as they came from the sources: one collection per kind, and the mesh configuration. */
+import type { AuthorizationPolicy } from '../apis/authorization-policy.ts';
+import type { DestinationRule } from '../apis/destination-rule.ts';
+import type { Gateway } from '../apis/gateway.ts';
+import type { KubernetesService } from '../apis/kubernetes-service.ts';
+import { defaultMeshConfig, type MeshConfig } from '../apis/mesh-config.ts';
+import { keyOf, type ConfigObject, type ObjectKey } from '../apis/object.ts';
+import type { PeerAuthentication } from '../apis/peer-authentication.ts';
+import type { Secret } from '../apis/secret.ts';
+import type { ServiceEntry } from '../apis/service-entry.ts';
+import type { Sidecar } from '../apis/sidecar.ts';
+import type { VirtualService } from '../apis/virtual-service.ts';
+import type { WorkloadEntry } from '../apis/workload-entry.ts';
+import { SourceCollection } from '../store/collection.ts';
+import type { Graph } from '../store/graph.ts';
+
+/** Kinds that the mesh is made of. */
+export interface Kinds {
+  Service: KubernetesService;
+  ServiceEntry: ServiceEntry;
+  WorkloadEntry: WorkloadEntry;
+  VirtualService: VirtualService;
+  DestinationRule: DestinationRule;
+  Gateway: Gateway;
+  Sidecar: Sidecar;
+  PeerAuthentication: PeerAuthentication;
+  AuthorizationPolicy: AuthorizationPolicy;
+  Secret: Secret;
+}
+
+/** A mesh configuration and the object that it came from, if any. */
+export interface MeshConfigSource {
+  readonly config: MeshConfig;
+  readonly object?: ObjectKey;
+}
+
+export class Objects {
+  readonly graph: Graph;
+  readonly kinds: { readonly [K in keyof Kinds]: SourceCollection<Kinds[K]> };
+  private readonly meshConfigs: SourceCollection<MeshConfigSource>;
+  private readonly all = new Map<ObjectKey, ConfigObject>();
+
+  constructor(graph: Graph) {
+    this.graph = graph;
+    const collection = <K extends keyof Kinds>(kind: K): SourceCollection<Kinds[K]> => new SourceCollection<Kinds[K]>(graph, kind, keyOf);
+    this.kinds = {
+      Service: collection('Service'),
+      ServiceEntry: collection('ServiceEntry'),
+      WorkloadEntry: collection('WorkloadEntry'),
+      VirtualService: collection('VirtualService'),
+      DestinationRule: collection('DestinationRule'),
+      Gateway: collection('Gateway'),
+      Sidecar: collection('Sidecar'),
+      PeerAuthentication: collection('PeerAuthentication'),
+      AuthorizationPolicy: collection('AuthorizationPolicy'),
+      Secret: collection('Secret'),
+    };
+    this.meshConfigs = new SourceCollection<MeshConfigSource>(graph, 'MeshConfig', (source) => source.object);
+    this.meshConfigs.set('mesh', { config: defaultMeshConfig });
+  }
+
+  /** Keys of entries: `namespace/name`. Kinds that the mesh is not made of are kept for lookups only. */
+  put(object: ConfigObject): void {
+    this.all.set(keyOf(object), object);
+    this.collectionOf(object.kind)?.set(`${object.namespace}/${object.name}`, object);
+  }
+
+  remove(key: ObjectKey): void {
+    this.all.delete(key);
+    const [kind = '', namespace = '', name = ''] = key.split('/');
+    this.collectionOf(kind)?.delete(`${namespace}/${name}`);
+  }
+
+  setMeshConfig(source: MeshConfigSource): void {
+    this.meshConfigs.set('mesh', source);
+  }
+
+  /** Recorded read. */
+  meshConfig(): MeshConfig {
+    return this.meshConfigs.get('mesh')?.config ?? defaultMeshConfig;
+  }
+
+  /** The object as it was written, unrecorded; for messages. */
+  object(key: ObjectKey): ConfigObject | undefined {
+    return this.all.get(key);
+  }
+
+  objects(): IterableIterator<ConfigObject> {
+    return this.all.values();
+  }
+
+  private collectionOf(kind: string): SourceCollection<ConfigObject> | undefined {
+    const collections: Readonly<Record<string, unknown>> = this.kinds;
+    return collections[kind] as SourceCollection<ConfigObject> | undefined;
+  }
+}
