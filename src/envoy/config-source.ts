@@ -1,0 +1,24 @@
+import { create } from '@bufbuild/protobuf';
+import { ApiVersion, type ConfigSource, ConfigSourceSchema } from '#gen/envoy/config/core/v3/config_source_pb.js';
+import { type SdsSecretConfig, SdsSecretConfigSchema } from '#gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
+import { noDuration } from './duration.ts';
+
+/**
+ * Discovery over the one ADS stream. Without the initial fetch timeout of 15 s: what waits for a resource waits as long as it takes, instead of
+ * going live without it.
+ */
+export function adsSource(): ConfigSource {
+  return create(ConfigSourceSchema, {
+    configSourceSpecifier: { case: 'ads', value: {} },
+    initialFetchTimeout: noDuration(),
+    resourceApiVersion: ApiVersion.V3,
+  });
+}
+
+/** The SDS names of a proxy's own certificate and of the roots that it trusts. */
+export const ownCertificate = 'default';
+export const meshRoots = 'ROOTCA';
+
+export function meshSecret(name: typeof ownCertificate | typeof meshRoots): SdsSecretConfig {
+  return create(SdsSecretConfigSchema, { name, sdsConfig: adsSource() });
+}

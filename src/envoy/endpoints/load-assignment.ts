@@ -1,0 +1,77 @@
+import { create } from '@bufbuild/protobuf';
+import { HealthStatus } from '#gen/envoy/config/core/v3/health_check_pb.js';
+import { LbEndpointSchema, type LbEndpoint } from '#gen/envoy/config/endpoint/v3/endpoint_components_pb.js';
+import { type ClusterLoadAssignment, ClusterLoadAssignmentSchema } from '#gen/envoy/config/endpoint/v3/endpoint_pb.js';
+import { type Labels, matchesLabels } from '../../lib/labels.ts';
+import type { Endpoint } from '../../mesh/model.ts';
+import { buildAddress } from '../address.ts';
+import { istioMetadata } from '../config-metadata.ts';
+import { distributeWeights } from './distribute.ts';
+import { failoverPriorities } from './failover.ts';
+import { bySlot, groupByLocality, type LocalityGroup } from './group.ts';
+import type { LocalityBalancing, ProxyLocation } from './locality-balancing.ts';
+
+export interface LoadAssignmentInput {
+  readonly cluster: string;
+  readonly endpoints: readonly Endpoint[];
+  /** Labels of the subset; absent: all endpoints. */
+  readonly subset?: Labels;
+  /** From `localityBalancing`; absent: every locality by its weight, whoever asks. */
+  readonly balancing?: LocalityBalancing;
+  /** Who asks; needed where `balancing` is there. */
+  readonly proxy?: ProxyLocation;
+}
+
+/**
+ * The endpoints of a cluster by locality, in an order that depends on nothing but the endpoints themselves. Unhealthy ones are sent with their
+ * health, so that Envoy knows them and does not panic; draining ones are left out, as in Istio.
+ */
+export function buildLoadAssignment(input: LoadAssignmentInput): ClusterLoadAssignment {
+  const { subset, balancing, proxy } = input;
+  const chosen = input.endpoints.filter(
+    (endpoint) => endpoint.health !== 'draining' && (subset === undefined || matchesLabels(subset, endpoint.labels)),
+  );
+  let groups = groupByLocality(chosen);
+  if (balancing !== undefined && proxy !== undefined) {
+    groups =
+      balancing.kind === 'distribute'
+        ? distributeWeights(groups, proxy.locality, balancing.distribute)
+        : failoverPriorities(groups, proxy, balancing);
+  }
+  return create(ClusterLoadAssignmentSchema, {
+    clusterName: input.cluster,
+    endpoints: groups.map((group) => ({
+      locality: { region: group.locality.region, zone: group.locality.zone, subZone: group.locality.subZone },
+      loadBalancingWeight: group.weight,
+      priority: group.priority,
+      lbEndpoints: [...group.endpoints].sort(bySlot).map(buildEndpoint),
+    })),
+  });
+}
+
+export type { LocalityGroup };
+
+const healthStatus = { healthy: HealthStatus.HEALTHY, unhealthy: HealthStatus.UNHEALTHY, draining: HealthStatus.DRAINING } as const;
+
+/** Metadata `envoy.transport_socket_match` picks the TLS of the cluster; `istio.workload` tells access logs and metrics who answered. */
+function buildEndpoint(endpoint: Endpoint): LbEndpoint {
+  return create(LbEndpointSchema, {
+    hostIdentifier: { case: 'endpoint', value: { address: buildAddress(endpoint.address, endpoint.port) } },
+    healthStatus: healthStatus[endpoint.health],
+    loadBalancingWeight: endpoint.weight,
+    metadata: {
+      filterMetadata: {
+        ...(endpoint.tlsMode === 'istio' && { 'envoy.transport_socket_match': { tlsMode: 'istio' } }),
+        [istioMetadata]: { workload: workloadText(endpoint) },
+      },
+    },
+  });
+}
+
+/** `name;namespace;canonical name;canonical revision;cluster`; the revision `latest` is left out, as in Istio. */
+function workloadText(endpoint: Endpoint): string {
+  const { labels } = endpoint;
+  const canonical = labels['service.istio.io/canonical-name'] ?? labels['app.kubernetes.io/name'] ?? labels['app'] ?? endpoint.workloadName;
+  const revision = labels['service.istio.io/canonical-revision'] ?? labels['app.kubernetes.io/version'] ?? labels['version'] ?? 'latest';
+  return [endpoint.workloadName, endpoint.namespace, canonical, revision === 'latest' ? '' : revision, 'Kubernetes'].join(';');
+}
