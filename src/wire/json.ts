@@ -1,5 +1,7 @@
 import {
+  fromBinary,
   fromJson as esFromJson,
+  ScalarType,
   toJson as esToJson,
   type DescEnum,
   type DescField,
@@ -10,7 +12,6 @@ import {
   type MessageShape,
   type Registry,
 } from '@bufbuild/protobuf';
-import { ScalarType } from '@bufbuild/protobuf';
 import {
   AnySchema,
   BoolValueSchema,
@@ -23,6 +24,7 @@ import {
   UInt32ValueSchema,
   UInt64ValueSchema,
 } from '@bufbuild/protobuf/wkt';
+import { sortMaps } from './maps.ts';
 import { anyPath, fieldPath, indexPath, keyPath, type Violation } from './path.ts';
 import { messageName } from './types.ts';
 
@@ -32,8 +34,8 @@ export interface JsonOptions {
 }
 
 /**
- * A message as canonical protobuf JSON: plain objects, ready for JSON or YAML. Messages inside Any are expanded by the registry;
- * an Any whose type it lacks becomes `{"@type": ..., "value": base64}`, so that a dump of another's configuration never fails.
+ * A message as canonical protobuf JSON: plain objects, ready for JSON or YAML, the same for equal messages. Messages inside Any are
+ * expanded by the registry; throws when it lacks their type, since nothing is dropped.
  */
 export function toJson<S extends DescMessage>(
   schema: S,
@@ -42,7 +44,15 @@ export function toJson<S extends DescMessage>(
   options: JsonOptions = {},
 ): JsonValue {
   const useProtoFieldName = options.protoFieldNames ?? true;
-  return esToJson(schema, message, { registry, useProtoFieldName }) as JsonValue;
+  // Generic in S, esToJson has a conditional type that cannot be resolved here.
+  return esToJson(schema as DescMessage, sortMaps(schema, message), { registry, useProtoFieldName });
+}
+
+/** The JSON of encoded bytes, as by toJson. Throws when the registry lacks the type or the bytes are not such a message. */
+export function bytesToJson(typeUrl: string, bytes: Uint8Array, registry: Registry, options: JsonOptions = {}): JsonValue {
+  const desc = registry.getMessage(messageName(typeUrl));
+  if (desc === undefined) throw new Error(`unknown type ${JSON.stringify(typeUrl)}`);
+  return toJson(desc, fromBinary(desc, bytes), registry, options);
 }
 
 /** Either the message, or everything that is wrong with the JSON: nothing is dropped and nothing is thrown. */
