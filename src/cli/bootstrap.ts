@@ -199,13 +199,13 @@ function format({ bootstrap, files, directory, flags }: Rendered, output: 'yaml'
     ...Object.entries(files).flatMap(([name, content]) => [
       '',
       `${name}:`,
-      ...stringify(content)
+      ...toYaml(content)
         .trimEnd()
         .split('\n')
         .map((line) => `  ${line}`),
     ]),
   ];
-  return `${header.map((line) => `# ${line}`.trimEnd()).join('\n')}\n${stringify(bootstrap)}`;
+  return `${header.map((line) => `# ${line}`.trimEnd()).join('\n')}\n${toYaml(bootstrap)}`;
 }
 
 function commandLine(directory: string, flags: readonly string[]): string {
@@ -217,10 +217,15 @@ async function write({ bootstrap, files, directory, flags }: Rendered): Promise<
   await mkdir(directory, { recursive: true });
   for (const [name, content] of [...Object.entries(files), ['bootstrap.yaml', bootstrap] as const]) {
     const target = join(directory, name);
-    await writeFile(`${target}.partial`, stringify(content));
+    await writeFile(`${target}.partial`, toYaml(content));
     await rename(`${target}.partial`, target);
   }
   return `${commandLine(directory, flags)}\n`;
+}
+
+/** Envoy reads YAML 1.1, where a plain `yes`, `on` or `y` (a label's value, say) is a boolean: such text is quoted. */
+function toYaml(value: JsonValue): string {
+  return stringify(value, { version: '1.1' });
 }
 
 /** Commander shows the message of an InvalidArgumentError with the option's name. */

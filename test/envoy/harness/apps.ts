@@ -1,0 +1,30 @@
+import type { App, Fault } from '../apps/protocol.ts';
+import { JsonChild } from './child-json.ts';
+import type { Pod } from './pods.ts';
+
+/** The applications of one pod (or of the test's own namespace), in one process. */
+export class Apps implements AsyncDisposable {
+  readonly #child: JsonChild;
+
+  private constructor(child: JsonChild) {
+    this.#child = child;
+  }
+
+  /** Returns when all of them listen. */
+  static async start(apps: readonly App[], pod?: Pod): Promise<Apps> {
+    const child = new JsonChild('serve.ts', { apps }, pod);
+    try {
+      await child.next<{ listening: number[] }>('listening');
+    } catch (fault) {
+      await child[Symbol.asyncDispose]();
+      throw fault;
+    }
+    return new Apps(child);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#child[Symbol.asyncDispose]();
+  }
+}
+
+export type { App, Fault, HttpEcho } from '../apps/protocol.ts';
