@@ -1,6 +1,7 @@
 import { createHash, type X509Certificate } from 'node:crypto';
 import { CredentialFault } from '../identity/fault.ts';
 import { isTrustDomain } from '../identity/spiffe.ts';
+import { Listeners } from './listeners.ts';
 import { certificatePem } from './pem.ts';
 
 /** What the mesh trusts: the roots of the signer, roots that are staged for a rotation, and whose identities count as ours. */
@@ -12,7 +13,7 @@ export class TrustBundle {
   #staged: readonly X509Certificate[] = [];
   #pem = '';
   #version = '';
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new Listeners();
 
   constructor(trustDomain: string, aliases: readonly string[], current: readonly X509Certificate[]) {
     const bad = [trustDomain, ...aliases].find((domain) => !isTrustDomain(domain));
@@ -51,13 +52,12 @@ export class TrustBundle {
     this.#staged = staged;
     const before = this.#version;
     this.#encode();
-    if (this.#version !== before) for (const listener of [...this.#listeners]) listener();
+    if (this.#version !== before) this.#listeners.notify();
   }
 
   /** Returns the function that ends it. */
   onChange(listener: () => void): () => void {
-    this.#listeners.add(listener);
-    return () => void this.#listeners.delete(listener);
+    return this.#listeners.add(listener);
   }
 
   #encode(): void {

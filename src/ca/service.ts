@@ -1,5 +1,5 @@
 /** `istio.v1.auth.IstioCertificateService`: certificates for keys that proxies make themselves. */
-import { Metadata, status, type handleUnaryCall } from '@grpc/grpc-js';
+import { Metadata, status, type ServerUnaryCall, type handleUnaryCall, type sendUnaryData } from '@grpc/grpc-js';
 import { create } from '@bufbuild/protobuf';
 import { IstioCertificateResponseSchema, type IstioCertificateRequest, type IstioCertificateResponse } from '#gen/istio/v1/auth/ca_pb.js';
 import type { Authenticator } from '../identity/authenticator.ts';
@@ -33,6 +33,8 @@ export interface CertificateServiceOptions {
   readonly onRefused?: (peer: string, code: status, reason: string) => void;
 }
 
+type Call = ServerUnaryCall<IstioCertificateRequest, IstioCertificateResponse>;
+
 /** What the caller gets. The log may know more. */
 class CallError extends Error {
   readonly code: status;
@@ -60,13 +62,19 @@ export class CertificateService {
   /** For `server.addService(services.certificates, service.implementation(secure))`. */
   implementation(secure: boolean): { CreateCertificate: handleUnaryCall<IstioCertificateRequest, IstioCertificateResponse> } {
     return {
-      CreateCertificate: (call, callback) => {
-        this.createCertificate(call.request, credentialsOf(call, secure)).then(
-          (response) => callback(null, response),
-          (error: unknown) => callback({ ...this.#report(call.getPeer(), error), metadata: new Metadata() }),
-        );
-      },
+      CreateCertificate: (call, callback) => void this.#serve(call, secure, callback),
     };
+  }
+
+  async #serve(call: Call, secure: boolean, callback: sendUnaryData<IstioCertificateResponse>): Promise<void> {
+    let response: IstioCertificateResponse;
+    try {
+      response = await this.createCertificate(call.request, credentialsOf(call, secure));
+    } catch (error) {
+      callback({ ...this.#report(call.getPeer(), error), metadata: new Metadata() });
+      return;
+    }
+    callback(null, response);
   }
 
   async createCertificate(request: IstioCertificateRequest, caller: CallCredentials): Promise<IstioCertificateResponse> {

@@ -1,6 +1,7 @@
 import { experimental, type ServerCredentials } from '@grpc/grpc-js';
 import { systemClock, type Clock } from './clock.ts';
 import { generateKey, privateKeyPem } from './keys.ts';
+import { Listeners } from './listeners.ts';
 import { Renewal, type Expiring } from './renewal.ts';
 import type { CertificateAuthority } from './signer.ts';
 
@@ -30,7 +31,7 @@ export interface ServingPair extends Expiring {
 export class ServingCertificate implements Provider {
   readonly #renewal: Renewal<ServingPair>;
   readonly #ca: CertificateAuthority;
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new Listeners();
   readonly #caListeners = new Map<CaListener, () => void>();
   readonly #identityListeners = new Map<IdentityListener, () => void>();
   readonly #endings: (() => void)[];
@@ -51,9 +52,7 @@ export class ServingCertificate implements Provider {
       random: options.random ?? Math.random,
       fraction: 0.5,
       jitter: 0.1,
-      onRenewed: () => {
-        for (const listener of [...this.#listeners]) listener();
-      },
+      onRenewed: () => this.#listeners.notify(),
       onError: (error, retryInMs) => {
         first ??= error;
         options.onError?.(error, retryInMs);
@@ -73,8 +72,7 @@ export class ServingCertificate implements Provider {
 
   /** After each renewal. Returns the function that ends it. */
   onChange(listener: () => void): () => void {
-    this.#listeners.add(listener);
-    return () => void this.#listeners.delete(listener);
+    return this.#listeners.add(listener);
   }
 
   stop(): void {

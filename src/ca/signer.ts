@@ -7,6 +7,7 @@ import { backdateMs, type Authority } from './authority.ts';
 import type { TrustBundle } from './bundle.ts';
 import { buildCertificate, encodeName, publicKeyInfo, type AltName } from './certificate.ts';
 import { weaknessOf } from './keys.ts';
+import { Listeners } from './listeners.ts';
 import { toPem } from './pem.ts';
 import { newSerial } from './serial.ts';
 
@@ -48,7 +49,7 @@ export class CertificateAuthority {
   #authority: Authority;
   readonly #now: () => number;
   readonly #random: ((size: number) => Uint8Array) | undefined;
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new Listeners();
 
   constructor(options: CertificateAuthorityOptions) {
     this.bundle = options.bundle;
@@ -80,13 +81,12 @@ export class CertificateAuthority {
     }
     const changed = authority.generation !== this.#authority.generation;
     this.#authority = authority;
-    if (changed) for (const listener of [...this.#listeners]) listener();
+    if (changed) this.#listeners.notify();
   }
 
   /** Returns the function that ends it. */
   onAuthorityChange(listener: () => void): () => void {
-    this.#listeners.add(listener);
-    return () => void this.#listeners.delete(listener);
+    return this.#listeners.add(listener);
   }
 
   /**

@@ -5,6 +5,7 @@ import { encode } from '../wire/encode.ts';
 import type { EncodedResource } from '../wire/resource.ts';
 import { systemClock, type Clock } from './clock.ts';
 import { generateKey, privateKeyPem, type KeyType } from './keys.ts';
+import { Listeners } from './listeners.ts';
 import { Renewal } from './renewal.ts';
 import type { CertificateAuthority, SignedCertificate } from './signer.ts';
 
@@ -45,7 +46,7 @@ interface Issued extends SignedCertificate {
 
 interface Entry {
   readonly renewal: Renewal<Issued>;
-  readonly listeners: Set<() => void>;
+  readonly listeners: Listeners;
   cancelLinger: (() => void) | undefined;
 }
 
@@ -62,7 +63,7 @@ export class WorkloadCertificates {
   readonly #clock: Clock;
   readonly #entries = new Map<string, Entry>();
   readonly #endings: (() => void)[];
-  readonly #rootListeners = new Set<() => void>();
+  readonly #rootListeners = new Listeners();
   #roots: EncodedResource;
 
   constructor(options: WorkloadCertificatesOptions) {
@@ -73,7 +74,7 @@ export class WorkloadCertificates {
     this.#endings = [
       this.#ca.bundle.onChange(() => {
         this.#roots = this.#encodeRoots();
-        for (const listener of [...this.#rootListeners]) listener();
+        this.#rootListeners.notify();
       }),
       this.#ca.onAuthorityChange(() => {
         for (const entry of this.#entries.values()) entry.renewal.renewWithin(renewAllWithinMs);
@@ -92,13 +93,16 @@ export class WorkloadCertificates {
     const entry = this.#entries.get(spiffeId) ?? this.#open(spiffeId, identity);
     entry.cancelLinger?.();
     entry.cancelLinger = undefined;
-    const listener = (): void => onChange(); // the same function may be given twice
-    entry.listeners.add(listener);
+    const remove = entry.listeners.add(onChange);
+    let held = true;
     return {
       spiffeId,
       secret: () => entry.renewal.current?.secret,
       release: () => {
-        if (entry.listeners.delete(listener) && entry.listeners.size === 0) this.#linger(spiffeId, entry);
+        if (!held) return;
+        held = false;
+        remove();
+        if (entry.listeners.size === 0) this.#linger(spiffeId, entry);
       },
     };
   }
@@ -110,8 +114,7 @@ export class WorkloadCertificates {
 
   /** Returns the function that ends it. */
   onRootsChange(listener: () => void): () => void {
-    this.#rootListeners.add(listener);
-    return () => void this.#rootListeners.delete(listener);
+    return this.#rootListeners.add(listener);
   }
 
   /**
@@ -140,16 +143,14 @@ export class WorkloadCertificates {
   }
 
   #open(spiffeId: string, identity: SpiffeId): Entry {
-    const listeners = new Set<() => void>();
+    const listeners = new Listeners();
     const renewal = new Renewal<Issued>({
       issue: () => this.#issue(spiffeId, identity),
       clock: this.#clock,
       random: this.#options.random ?? Math.random,
       fraction: this.#fraction,
       jitter: this.#options.renewJitter ?? 0.1,
-      onRenewed: () => {
-        for (const listener of [...listeners]) listener();
-      },
+      onRenewed: () => listeners.notify(),
       onError: (error, retryInMs) => this.#options.onError?.(spiffeId, error, retryInMs),
     });
     const entry: Entry = { renewal, listeners, cancelLinger: undefined };
