@@ -63,7 +63,7 @@ export function fromJson(typeUrl: string, json: unknown, registry: Registry): Pa
   const desc = registry.getMessage(messageName(typeUrl));
   if (desc === undefined) return { problems: [{ path: '', message: `unknown type ${JSON.stringify(typeUrl)}` }] };
   const problems: Violation[] = [];
-  checkMessage(desc, json, '', { registry, problems });
+  checkMessage(desc, json, '', { registry, problems, depth: 0 });
   if (problems.length > 0) return { problems };
   try {
     return { message: esFromJson(desc, json as JsonValue, { registry }) };
@@ -75,9 +75,23 @@ export function fromJson(typeUrl: string, json: unknown, registry: Registry): Pa
 interface Context {
   readonly registry: Registry;
   readonly problems: Violation[];
+  depth: number;
 }
 
+/** The limit of protobuf's own readers. Some types of Envoy's API nest in themselves, and JSON may come from a stranger. */
+const maxDepth = 100;
+
 function checkMessage(desc: DescMessage, json: unknown, path: string, context: Context): void {
+  if (context.depth >= maxDepth) {
+    context.problems.push({ path, message: `is nested deeper than ${maxDepth} messages` });
+    return;
+  }
+  context.depth++;
+  checkMessageForm(desc, json, path, context);
+  context.depth--;
+}
+
+function checkMessageForm(desc: DescMessage, json: unknown, path: string, context: Context): void {
   if (desc.typeName === AnySchema.typeName) checkAny(json, path, context);
   // Their JSON forms are not those of their fields.
   else if (desc.typeName.startsWith('google.protobuf.')) checkByParsing(desc, json, path, context);
@@ -213,7 +227,8 @@ function isObject(value: unknown): value is JsonObject {
 
 function kindOf(value: unknown): string {
   if (value === null) return 'null';
-  return Array.isArray(value) ? 'a list' : `a ${typeof value}`;
+  if (Array.isArray(value)) return 'a list';
+  return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
 }
 
 function describe(value: unknown): string {
