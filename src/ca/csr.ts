@@ -14,6 +14,7 @@ export interface SigningRequest {
 /** An RSA 8192 request with many names has about 3 KiB. */
 export const maxRequestBytes = 16 * 1024;
 const commonNameOid = '2.5.4.3';
+const rsaPssOid = '1.2.840.113549.1.1.10';
 
 /** Reads a PEM PKCS#10 request (RFC 2986) and checks its signature. Throws a CredentialFault `csr` or `key`, nothing else. */
 export function parseSigningRequest(pem: string): SigningRequest {
@@ -37,7 +38,7 @@ function readRequest(der: Uint8Array): SigningRequest {
   const request = outer.enter(tags.sequence);
   outer.end();
   const info = request.next(tags.sequence);
-  const algorithm = oidText(request.enter(tags.sequence).next(tags.oid).contents);
+  const algorithm = readAlgorithm(request.enter(tags.sequence));
   const signature = bitStringOctets(request.next(tags.bitString));
   request.end();
 
@@ -60,6 +61,15 @@ function readRequest(der: Uint8Array): SigningRequest {
   if (!isSigned(hash, info.whole, publicKey, signature))
     throw new CredentialFault('csr', 'certificate request is not signed by its own key');
   return { publicKey, hasCommonName: hasCommonName(subject) };
+}
+
+/** RSA's identifiers carry a NULL, ECDSA's nothing; algorithms with parameters are not taken. */
+function readAlgorithm(identifier: DerReader): string {
+  const algorithm = oidText(identifier.next(tags.oid).contents);
+  if (algorithm === rsaPssOid) return algorithm; // refused by its name, which tells more than a complaint about its parameters
+  if (identifier.optional(tags.null)?.contents.length) throw new DerError('NULL with contents');
+  identifier.end();
+  return algorithm;
 }
 
 function readPublicKey(spki: Uint8Array): KeyObject {

@@ -15,7 +15,7 @@ export interface AuthenticatorOptions {
   readonly trustDomain: string;
   /** Asked in this order; the first that accepts counts. */
   readonly reviewers: readonly TokenReviewer[];
-  readonly certificates?: CertificateVerifier;
+  readonly certificates?: Pick<CertificateVerifier, 'verify'>;
 }
 
 /** Larger tokens are refused unread; Kubernetes' own are about 1 KiB. */
