@@ -1,0 +1,124 @@
+/** What a proxy's parts hold, in the form of Envoy's own `/config_dump`, so that tools for the one read the other. */
+import type { JsonObject, JsonValue, Registry } from '@bufbuild/protobuf';
+import { bytesToJson } from '../wire/json.ts';
+import { clusterType, endpointType, listenerType, routeType, secretType, typeUrlOf, virtualHostType } from '../wire/types.ts';
+import type { EncodedResource } from '../wire/resource.ts';
+import type { Explanation, Subscription, TypeUrl } from '../xds/source.ts';
+
+/** What is dumped of a proxy; offline translation has no stream, but the same view. */
+export type DumpSubject = Pick<Subscription, 'parts' | 'explain'>;
+
+export interface DumpOptions {
+  readonly registry: Registry;
+  /** Adds to each resource the objects that it was made from. */
+  readonly explain?: boolean;
+}
+
+export interface ConfigDump extends JsonObject {
+  configs: DumpSection[];
+}
+
+/** One `envoy.admin.v3.*ConfigDump`. */
+export interface DumpSection extends JsonObject {
+  '@type': string;
+}
+
+/** The parts must be settled. Whole route tables, also where the proxy takes their virtual hosts one by one; private keys are `[redacted]`. */
+export function configDump(subject: DumpSubject, options: DumpOptions): ConfigDump {
+  const dump = (type: TypeUrl, wrap: (resource: DumpedResource) => JsonObject): JsonObject[] =>
+    dumped(subject, type, options).map((r) => ({ ...wrap(r), ...(r.objects === undefined ? {} : { made_from: [...r.objects] }) }));
+  return {
+    configs: [
+      section('ClustersConfigDump', {
+        dynamic_active_clusters: dump(clusterType, (r) => ({ version_info: r.version, cluster: r.json })),
+      }),
+      section('ListenersConfigDump', {
+        dynamic_listeners: dump(listenerType, (r) => ({ name: r.name, active_state: { version_info: r.version, listener: r.json } })),
+      }),
+      section('RoutesConfigDump', {
+        dynamic_route_configs: dump(routeType, (r) => ({ version_info: r.version, route_config: r.json })),
+      }),
+      section('EndpointsConfigDump', {
+        dynamic_endpoint_configs: dump(endpointType, (r) => ({ version_info: r.version, endpoint_config: r.json })),
+      }),
+      section('SecretsConfigDump', {
+        dynamic_active_secrets: dump(secretType, (r) => ({ name: r.name, version_info: r.version, secret: withoutKey(r.json) })),
+      }),
+    ],
+  };
+}
+
+interface DumpedResource {
+  readonly name: string;
+  readonly version: string;
+  readonly json: JsonObject;
+  readonly objects: Explanation['objects'] | undefined;
+}
+
+function dumped(subject: DumpSubject, type: TypeUrl, options: DumpOptions): DumpedResource[] {
+  const hosts = type === routeType ? virtualHostsByTable(subject, options) : new Map<string, JsonObject[]>();
+  return [...merged(subject, type).values()].sort(byName).map((resource) => {
+    const json = jsonOf(type, resource.bytes, options.registry);
+    const own = hosts.get(resource.name);
+    if (own !== undefined) json['virtual_hosts'] = [...own, ...listOf(json['virtual_hosts'])];
+    const objects = options.explain === true ? (subject.explain(type, resource.name)?.objects ?? []) : undefined;
+    return { name: resource.name, version: resource.version, json: { '@type': type, ...json }, objects };
+  });
+}
+
+/** Resources `<table>/<host>`, with the name that they have in a whole table. */
+function virtualHostsByTable(subject: DumpSubject, options: DumpOptions): Map<string, JsonObject[]> {
+  const byTable = new Map<string, JsonObject[]>();
+  for (const resource of [...merged(subject, virtualHostType).values()].sort(byName)) {
+    const slash = resource.name.indexOf('/');
+    const table = resource.name.slice(0, slash);
+    const host: JsonObject = { name: resource.name.slice(slash + 1), ...jsonOf(virtualHostType, resource.bytes, options.registry) };
+    if (options.explain === true) host['made_from'] = [...(subject.explain(virtualHostType, resource.name)?.objects ?? [])];
+    byTable.set(table, [...(byTable.get(table) ?? []), host]);
+  }
+  return byTable;
+}
+
+/** What the proxy sees: a later part's resource or `hides` covers the same name of the earlier ones. */
+function merged(subject: DumpSubject, type: TypeUrl): Map<string, EncodedResource> {
+  const seen = new Map<string, EncodedResource>();
+  for (const part of subject.parts) {
+    const table = part.table(type);
+    if (table === undefined) continue;
+    for (const name of seen.keys()) if (table.hides(name)) seen.delete(name);
+    for (const name of table.names()) {
+      const resource = table.get(name);
+      if (resource !== undefined) seen.set(name, resource);
+    }
+  }
+  return seen;
+}
+
+function section(name: string, content: JsonObject): DumpSection {
+  return { '@type': typeUrlOf(`envoy.admin.v3.${name}`), ...content };
+}
+
+function jsonOf(type: TypeUrl, bytes: Uint8Array, registry: Registry): JsonObject {
+  return bytesToJson(type, bytes, registry) as JsonObject;
+}
+
+/** base64 of `[redacted]`, as Envoy writes it. */
+const redacted = 'W3JlZGFjdGVkXQ==';
+
+function withoutKey(secret: JsonObject): JsonObject {
+  const certificate = secret['tls_certificate'];
+  if (!isObject(certificate) || certificate['private_key'] === undefined) return secret;
+  return { ...secret, tls_certificate: { ...certificate, private_key: { inline_bytes: redacted } } };
+}
+
+function isObject(value: JsonValue | undefined): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function listOf(value: JsonValue | undefined): JsonValue[] {
+  return Array.isArray(value) ? value : [];
+}
+
+function byName(a: { readonly name: string }, b: { readonly name: string }): number {
+  return a.name < b.name ? -1 : a.name > b.name ? 1 : 0;
+}
