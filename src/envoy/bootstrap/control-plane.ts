@@ -1,6 +1,5 @@
-import { create, type Message, toBinary } from '@bufbuild/protobuf';
-import { type Any, AnySchema } from '@bufbuild/protobuf/wkt';
-import type { GenMessage } from '@bufbuild/protobuf/codegenv2';
+import { create } from '@bufbuild/protobuf';
+import type { Any } from '@bufbuild/protobuf/wkt';
 import { type Cluster, ClusterSchema, Cluster_DiscoveryType, Cluster_DnsLookupFamily } from '#gen/envoy/config/cluster/v3/cluster_pb.js';
 import { RoutingPriority } from '#gen/envoy/config/core/v3/base_pb.js';
 import { CredentialInjectorSchema } from '#gen/envoy/extensions/filters/http/credential_injector/v3/credential_injector_pb.js';
@@ -9,15 +8,12 @@ import { GenericSchema } from '#gen/envoy/extensions/http/injected_credentials/g
 import { SubjectAltNameMatcher_SanType } from '#gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js';
 import { UpstreamTlsContextSchema } from '#gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import { HttpProtocolOptionsSchema } from '#gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
+import { packAny } from '../../wire/encode.ts';
 import { certificateSecret, fileSds, type FileSecret, rootSecret, tokenSecret } from './files.ts';
 import type { ControlPlaneOptions, TlsSecurity } from './options.ts';
 
 /** Istio's name, so that `cluster.xds-grpc.*` stats and dashboards on them work. */
 export const controlPlaneCluster = 'xds-grpc';
-
-export function packed<T extends Message>(schema: GenMessage<T>, message: T): Any {
-  return create(AnySchema, { typeUrl: `type.googleapis.com/${schema.typeName}`, value: toBinary(schema, message) });
-}
 
 const isAddress = (host: string): boolean => /^[\d.]+$/.test(host) || host.includes(':');
 
@@ -88,7 +84,7 @@ function tlsSocket(security: TlsSecurity, directory: string): NonNullable<Cluste
   return {
     $typeName: 'envoy.config.core.v3.TransportSocket',
     name: 'envoy.transport_sockets.tls',
-    configType: { case: 'typedConfig', value: packed(UpstreamTlsContextSchema, context) },
+    configType: { case: 'typedConfig', value: packAny(UpstreamTlsContextSchema, context) },
   };
 }
 
@@ -108,10 +104,10 @@ function httpOptions(security: ControlPlaneOptions['security'], directory: strin
           },
           {
             name: 'envoy.filters.http.upstream_codec',
-            configType: { case: 'typedConfig' as const, value: packed(UpstreamCodecSchema, create(UpstreamCodecSchema)) },
+            configType: { case: 'typedConfig' as const, value: packAny(UpstreamCodecSchema, create(UpstreamCodecSchema)) },
           },
         ];
-  return packed(
+  return packAny(
     HttpProtocolOptionsSchema,
     create(HttpProtocolOptionsSchema, {
       upstreamProtocolOptions: {
@@ -130,11 +126,11 @@ function httpOptions(security: ControlPlaneOptions['security'], directory: strin
 
 function tokenInjector(credential: ReturnType<typeof fileSds>): Any {
   const generic = create(GenericSchema, { credential, header: 'authorization', headerValuePrefix: 'Bearer ' });
-  return packed(
+  return packAny(
     CredentialInjectorSchema,
     create(CredentialInjectorSchema, {
       overwrite: true,
-      credential: { name: 'envoy.http.injected_credentials.generic', typedConfig: packed(GenericSchema, generic) },
+      credential: { name: 'envoy.http.injected_credentials.generic', typedConfig: packAny(GenericSchema, generic) },
     }),
   );
 }

@@ -4,7 +4,7 @@ import { type Listener, ListenerSchema } from '#gen/envoy/config/listener/v3/lis
 import { TrafficDirection } from '#gen/envoy/config/core/v3/base_pb.js';
 import { RouterSchema } from '#gen/envoy/extensions/filters/http/router/v3/router_pb.js';
 import { HttpConnectionManagerSchema } from '#gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
-import { packed } from './control-plane.ts';
+import { packAny } from '../../wire/encode.ts';
 import type { SocketOptions } from './options.ts';
 
 /** Istio's name for the cluster that is Envoy's own admin. */
@@ -50,7 +50,7 @@ export function adminPathListener(name: string, socket: SocketOptions, path: str
       },
     },
     httpFilters: [
-      { name: 'envoy.filters.http.router', configType: { case: 'typedConfig', value: packed(RouterSchema, create(RouterSchema)) } },
+      { name: 'envoy.filters.http.router', configType: { case: 'typedConfig', value: packAny(RouterSchema, create(RouterSchema)) } },
     ],
   });
   return create(ListenerSchema, {
@@ -64,7 +64,7 @@ export function adminPathListener(name: string, socket: SocketOptions, path: str
         filters: [
           {
             name: 'envoy.filters.network.http_connection_manager',
-            configType: { case: 'typedConfig', value: packed(HttpConnectionManagerSchema, manager) },
+            configType: { case: 'typedConfig', value: packAny(HttpConnectionManagerSchema, manager) },
           },
         ],
       },

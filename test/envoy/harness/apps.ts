@@ -1,5 +1,6 @@
 import type { App, Fault } from '../apps/protocol.ts';
 import { JsonChild } from './child-json.ts';
+import { http } from './http.ts';
 import type { Pod } from './pods.ts';
 
 /** The applications of one pod (or of the test's own namespace), in one process. */
@@ -25,6 +26,12 @@ export class Apps implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#child[Symbol.asyncDispose]();
   }
+}
+
+/** Makes an HTTP application misbehave from the next request on. */
+export async function setFault(address: string, port: number, fault: Fault): Promise<void> {
+  const { status } = await http({ address, port, path: '/fault', method: 'PUT', body: JSON.stringify(fault) });
+  if (status !== 200) throw new Error(`the application answered ${status}`);
 }
 
 export type { App, Fault, HttpEcho } from '../apps/protocol.ts';

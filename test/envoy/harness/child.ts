@@ -1,6 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, fchmodSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { own } from './owned.ts';
 import { patienceMs, within } from './wait.ts';
@@ -24,6 +23,8 @@ export class Child implements AsyncDisposable {
     this.log = log;
     mkdirSync(dirname(log), { recursive: true });
     const out = openSync(log, 'a');
+    // Envoy opens its standard output a second time for access logs, and in a pod it is another user.
+    fchmodSync(out, 0o666);
     this.#process = spawn(file, args, {
       stdio: ['ignore', out, out],
       env: { ...process.env, ...env },
@@ -77,10 +78,4 @@ export class Child implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
   }
-}
-
-/** Waits for the first `data` that `stream` gives, as text. */
-export async function firstChunk(stream: NodeJS.ReadableStream): Promise<string> {
-  const [chunk] = (await once(stream, 'data')) as [Buffer];
-  return chunk.toString('utf8');
 }

@@ -13,12 +13,13 @@ export interface HttpRequest {
   readonly host?: string;
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
   readonly timeoutMs?: number;
 }
 
 /** One request on a connection of its own. A refused or reset connection and a timeout are thrown, any status is returned. */
 export function http(options: HttpRequest): Promise<HttpResponse> {
-  const { address = '127.0.0.1', port, path = '/', host, method = 'GET', headers, timeoutMs = 5_000 } = options;
+  const { address = '127.0.0.1', port, path = '/', host, method = 'GET', headers, body: sent, timeoutMs = 5_000 } = options;
   return new Promise((resolve, reject) => {
     const outgoing = request(
       { host: address, port, path, method, agent: false, headers: { ...headers, ...(host === undefined ? {} : { host }) } },
@@ -32,6 +33,6 @@ export function http(options: HttpRequest): Promise<HttpResponse> {
     );
     outgoing.setTimeout(timeoutMs, () => outgoing.destroy(new Error(`no answer within ${timeoutMs} ms`)));
     outgoing.on('error', reject);
-    outgoing.end();
+    outgoing.end(sent);
   });
 }

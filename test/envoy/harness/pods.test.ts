@@ -5,7 +5,8 @@ import { Apps, type HttpEcho } from './apps.ts';
 import { Envoy, needsEnvoy } from './envoy.ts';
 import { http } from './http.ts';
 import { Load } from './load.ts';
-import { describeWithPods, type Pod, PodNetwork } from './pods.ts';
+import { type Pod, PodNetwork } from './pods.ts';
+import { describeWithPods } from './suites.ts';
 
 const originalDestination = {
   name: 'original',
@@ -105,7 +106,6 @@ describeWithPods('pods', () => {
 
   afterAll(async () => {
     await stack.disposeAsync();
-    expect(execFileSync('ip', ['netns', 'list'], { encoding: 'utf8' })).not.toContain(`mz-${process.pid}-`);
   });
 
   it('redirect what comes in to 15006, where the original destination is known', async () => {
@@ -120,5 +120,17 @@ describeWithPods('pods', () => {
     expect(result).toMatchObject({ sent: 200, ok: 200, failed: {}, onNewConnections: 100, versions: { v1: 200 } });
     const [file, ...args] = client.asApp(['curl', '-sSi', `http://${server.ip}:8080/`]);
     expect(execFileSync(file, args, { encoding: 'utf8' })).toMatch(/x-inbound: yes[^]*x-outbound: yes/);
+  });
+
+  it('are gone with their network', () => {
+    const state = (): string =>
+      execFileSync('ip', ['netns', 'list'], { encoding: 'utf8' }) + execFileSync('ip', ['-br', 'link'], { encoding: 'utf8' });
+    const before = state();
+    {
+      using other = new PodNetwork('other');
+      other.pod('a');
+      expect(state()).toMatch(new RegExp(`mz-${process.pid}-other-a`));
+    }
+    expect(state()).toBe(before);
   });
 });

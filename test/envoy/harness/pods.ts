@@ -9,7 +9,6 @@
  */
 import { execFileSync } from 'node:child_process';
 import { networkInterfaces } from 'node:os';
-import { describe, it } from 'vitest';
 import { own } from './owned.ts';
 
 /** Why no pods can be made here; undefined when they can. */
@@ -28,19 +27,6 @@ export function whyNoPods(): string | undefined {
     }
   }
   return undefined;
-}
-
-/** A suite that needs pods. Without them it is named as skipped, with the reason; in CI (`$CI`) it fails. */
-export function describeWithPods(name: string, suite: () => void): void {
-  const reason = whyNoPods();
-  if (reason === undefined) describe(name, suite);
-  else if ((process.env['CI'] ?? '') !== '') {
-    describe(name, () => {
-      it('has what it needs', () => {
-        throw new Error(`this suite may not be skipped in CI: ${reason}`);
-      });
-    });
-  } else describe.skip(`${name} [skipped: ${reason}]`, suite);
 }
 
 const userOfProxy = 1337;
@@ -120,14 +106,15 @@ export class PodNetwork implements Disposable {
   readonly #namespaces: string[] = [];
   readonly #disown: () => void;
 
-  constructor() {
+  /** `name` tells networks of one test process apart; at most 3 letters of it go into the link's name. */
+  constructor(name = 'net') {
     removeLeftovers();
     this.#subnet = freeSubnet();
-    this.#prefix = `mz-${process.pid}`;
+    this.#prefix = `mz-${process.pid}-${name}`;
     this.testAddress = `${this.#subnet}.1`;
     this.#disown = own(() => this.#remove());
     const hub = this.#addNamespace('hub');
-    const link = `mz${process.pid}`;
+    const link = `mz${process.pid}${name.slice(0, 3)}`;
     ipBatch(hub, ['link add br0 type bridge', 'link set br0 up']);
     ipBatch(undefined, [
       `link add ${link} type veth peer name test netns ${hub}`,

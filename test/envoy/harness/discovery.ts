@@ -1,0 +1,111 @@
+import { join } from 'node:path';
+import { Child } from './child.ts';
+import { http } from './http.ts';
+import type { Pod } from './pods.ts';
+import { freePorts } from './ports.ts';
+import { eventually } from './wait.ts';
+
+export interface DiscoveryOptions {
+  /** Folder with the manifests. */
+  readonly config: string;
+  /** Folder for the CA and the keys; the same one for a restart. */
+  readonly state: string;
+  /** File for its output. */
+  readonly log: string;
+  /** Runs in this pod and listens on its address; else on 127.0.0.1 with free ports. */
+  readonly pod?: Pod;
+  readonly flags?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+interface Addresses {
+  readonly address: string;
+  /** ADS in plaintext. */
+  readonly grpc: number;
+  /** ADS and CA over TLS. */
+  readonly secureGrpc: number;
+  readonly monitoring: number;
+  readonly http: number;
+}
+
+const main = join(import.meta.dirname, '..', '..', '..', 'src', 'main.ts');
+
+/** `mizzen discovery` as a process of its own. */
+export class Discovery implements AsyncDisposable {
+  readonly addresses: Addresses;
+  readonly #options: DiscoveryOptions;
+  #child: Child;
+
+  private constructor(options: DiscoveryOptions, addresses: Addresses) {
+    this.#options = options;
+    this.addresses = addresses;
+    this.#child = this.#spawn();
+  }
+
+  /** Returns when it is ready, that is, when everything has been translated once. */
+  static async start(options: DiscoveryOptions): Promise<Discovery> {
+    const [grpc = 0, secureGrpc = 0, monitoring = 0, web = 0] =
+      options.pod === undefined ? await freePorts(4) : [15010, 15012, 15014, 8080];
+    const address = options.pod?.ip ?? '127.0.0.1';
+    const discovery = new Discovery(options, { address, grpc, secureGrpc, monitoring, http: web });
+    await discovery.#ready();
+    return discovery;
+  }
+
+  #spawn(): Child {
+    const { config, state, pod, log, flags = [], env } = this.#options;
+    const { address, grpc, secureGrpc, monitoring, http: web } = this.addresses;
+    const listen = ['--grpc-address', `${address}:${grpc}`, '--secure-grpc-address', `${address}:${secureGrpc}`];
+    const serve = ['--monitoring-address', `${address}:${monitoring}`, '--http-address', `${address}:${web}`];
+    const command = [process.execPath, main, 'discovery', '--config', config, '--state', state, ...listen, ...serve, ...flags] as const;
+    return new Child({ command: pod === undefined ? [...command] : pod.asApp(command), log, ...(env === undefined ? {} : { env }) });
+  }
+
+  async #ready(): Promise<void> {
+    try {
+      await eventually(
+        'mizzen discovery is ready',
+        async () => {
+          if (!this.#child.running) return true;
+          return (await http({ address: this.addresses.address, port: this.addresses.http, path: '/ready' })).status === 200;
+        },
+        30_000,
+      );
+      if (!this.#child.running) throw new Error(`it ended with code ${this.#child.exitCode}`);
+    } catch (fault) {
+      const log = this.log();
+      await this.#child.stop('SIGKILL');
+      throw new Error(`mizzen discovery did not start: ${(fault as Error).message}\n${log}`, { cause: fault });
+    }
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
+  /** The end of its output. */
+  log(lines = 60): string {
+    return this.#child.tail(lines);
+  }
+
+  /** Everything that it has written. */
+  fullLog(): string {
+    return this.#child.tail(Number.MAX_SAFE_INTEGER);
+  }
+
+  /** Ends it without a chance to say goodbye. */
+  async kill(): Promise<void> {
+    await this.#child.stop('SIGKILL');
+  }
+
+  /** Starts it again on the same folders and ports; returns when it is ready. */
+  async restart(): Promise<void> {
+    await this.#child.stop('SIGTERM');
+    this.#child = this.#spawn();
+    await this.#ready();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#child.stop('SIGTERM');
+  }
+}
