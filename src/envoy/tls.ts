@@ -1,4 +1,4 @@
-/** TLS contexts of both directions. Keys and roots always come by SDS over ADS, so that no listener or cluster holds one. */
+/** TLS contexts of listeners. Keys and roots always come by SDS over ADS, so that no listener holds one. */
 import { create } from '@bufbuild/protobuf';
 import { ApiVersion } from '#gen/envoy/config/core/v3/config_source_pb.js';
 import { type TransportSocket, TransportSocketSchema } from '#gen/envoy/config/core/v3/base_pb.js';
@@ -8,7 +8,6 @@ import {
   type SubjectAltNameMatcher,
   SubjectAltNameMatcherSchema,
   SubjectAltNameMatcher_SanType,
-  TlsCertificateSchema,
   type TlsParameters,
   TlsParametersSchema,
   TlsParameters_TlsProtocol,
@@ -19,25 +18,17 @@ import {
   CommonTlsContext_CombinedCertificateValidationContextSchema,
   type DownstreamTlsContext,
   DownstreamTlsContextSchema,
-  type UpstreamTlsContext,
-  UpstreamTlsContextSchema,
 } from '#gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import type { ServerTLSSettings } from '../apis/gateway.ts';
 import { packAny } from '../wire/encode.ts';
 import { meshRoots, meshSecret, ownCertificate } from './config-source.ts';
 import { caSecretName, secretName } from './secret-names.ts';
 
-/** What servers of the mesh offer for HTTP; a plain client without ALPN still gets HTTP/1.1. */
+/**
+ * What servers offer. Not `istio-peer-exchange`, which Istio's proxies do on TCP: a client that gets it begins with a message about itself, which
+ * stock Envoy would pass on to the workload.
+ */
 export const alpnHttp = ['h2', 'http/1.1'] as const;
-/** What servers of the mesh offer for TCP: Istio's proxies ask for `istio-peer-exchange` first. */
-export const alpnTcp = ['istio-peer-exchange', 'h2', 'http/1.1'] as const;
-/** What clients of the mesh offer: marks the connection as mutual TLS of the mesh, of unknown protocol. */
-export const alpnInMesh = ['istio-peer-exchange', 'istio'] as const;
-/** The same to clusters that are known to speak HTTP/2. */
-export const alpnInMeshH2 = ['istio-peer-exchange', 'istio', 'h2'] as const;
-/** What a client offers instead for an HTTP request, by the protocol that it will speak upstream. */
-export const alpnInMeshHttp = ['istio-http/1.0', 'istio-http/1.1', 'istio-h2'] as const;
-
 /** Istio's list for mutual TLS; TLS 1.3 has its own three. */
 const meshCiphers = [
   'ECDHE-ECDSA-AES256-GCM-SHA384',
@@ -121,84 +112,6 @@ export function downstreamMutual(options: {
   });
 }
 
-/** Mutual TLS of the mesh, client side. `sans`: identities that the server may have; empty: any that the root has signed. */
-export function upstreamMutual(options: {
-  readonly sni: string;
-  readonly alpn: readonly string[];
-  readonly sans: readonly string[];
-}): UpstreamTlsContext {
-  return create(UpstreamTlsContextSchema, {
-    sni: options.sni,
-    commonTlsContext: {
-      alpnProtocols: [...options.alpn],
-      tlsParams: {
-        tlsMinimumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_2,
-        tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3,
-      },
-      tlsCertificateSdsSecretConfigs: [meshSecret(ownCertificate)],
-      validationContextType: combined(meshSecret(meshRoots), withSans(exactSans(options.sans))),
-    },
-  });
-}
-
-/** Where an upstream's root, and for MUTUAL the client's own certificate, come from. */
-export type UpstreamCredential =
-  /** A Secret, by `credentialName`. */
-  | { readonly kind: 'secret'; readonly name: string }
-  /** Files in the proxy's own file system; a missing `caCertificates` means the system's roots. */
-  | { readonly kind: 'files'; readonly caCertificates?: string; readonly clientCertificate?: string; readonly privateKey?: string };
-
-/** TLS to servers outside of the mesh: DestinationRule modes SIMPLE and MUTUAL. */
-export function upstreamOriginated(options: {
-  readonly mode: 'SIMPLE' | 'MUTUAL';
-  /** Empty: the DNS name of the endpoint, if it has one, and the certificate must have that name as Istio does by default. */
-  readonly sni: string;
-  readonly alpn: readonly string[];
-  /** Names of which the certificate must have one; empty with an explicit SNI: any name that the root has signed. */
-  readonly sans: readonly string[];
-  readonly credential: UpstreamCredential;
-  readonly insecureSkipVerify?: boolean;
-}): UpstreamTlsContext {
-  const { credential, sni, sans } = options;
-  const verifies = options.insecureSkipVerify !== true;
-  return create(UpstreamTlsContextSchema, {
-    sni,
-    autoHostSni: sni === '',
-    autoSniSanValidation: sni === '' && sans.length === 0 && verifies,
-    commonTlsContext: {
-      alpnProtocols: [...options.alpn],
-      tlsParams: {
-        tlsMinimumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_2,
-        tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3,
-      },
-      ...(options.mode === 'MUTUAL' && clientCertificate(credential)),
-      ...(verifies && { validationContextType: serverValidation(credential, exactSans(sans)) }),
-    },
-  });
-}
-
-function clientCertificate(credential: UpstreamCredential): Pick<CommonTlsContext, 'tlsCertificateSdsSecretConfigs' | 'tlsCertificates'> {
-  if (credential.kind === 'secret') {
-    return { tlsCertificates: [], tlsCertificateSdsSecretConfigs: [namedSecret(secretName(credential.name))] };
-  }
-  const certificate = create(TlsCertificateSchema, {
-    certificateChain: file(credential.clientCertificate ?? ''),
-    privateKey: file(credential.privateKey ?? ''),
-  });
-  return { tlsCertificates: [certificate], tlsCertificateSdsSecretConfigs: [] };
-}
-
-function serverValidation(credential: UpstreamCredential, sans: SubjectAltNameMatcher[]): CommonTlsContext['validationContextType'] {
-  if (credential.kind === 'secret') return combined(namedSecret(caSecretName(credential.name)), withSans(sans));
-  const root = credential.caCertificates === undefined ? { systemRootCerts: {} } : { trustedCa: file(credential.caCertificates) };
-  return {
-    case: 'validationContext',
-    value: create(CertificateValidationContextSchema, { ...root, matchTypedSubjectAltNames: sans }),
-  };
-}
-
-const file = (filename: string) => ({ specifier: { case: 'filename' as const, value: filename } });
-
 const versions: Record<NonNullable<ServerTLSSettings['minProtocolVersion']>, TlsParameters_TlsProtocol> = {
   TLS_AUTO: TlsParameters_TlsProtocol.TLS_AUTO,
   TLSV1_0: TlsParameters_TlsProtocol.TLSv1_0,
@@ -252,12 +165,5 @@ export function downstreamSocket(context: DownstreamTlsContext): TransportSocket
   return create(TransportSocketSchema, {
     name: tlsSocketName,
     configType: { case: 'typedConfig', value: packAny(DownstreamTlsContextSchema, context) },
-  });
-}
-
-export function upstreamSocket(context: UpstreamTlsContext): TransportSocket {
-  return create(TransportSocketSchema, {
-    name: tlsSocketName,
-    configType: { case: 'typedConfig', value: packAny(UpstreamTlsContextSchema, context) },
   });
 }

@@ -33,7 +33,8 @@ function inboundCluster(port: InboundPort, { mesh, family }: InboundWorkload): C
       clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.ORIGINAL_DST },
       lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
       // The destination is always the workload: forgetting it after the default of 5 s would only lose its connections.
-      cleanupInterval: { seconds: 315_576_000_000n },
+      // A century: Istio's 9223372036 s is one more than Envoy can hold.
+      cleanupInterval: { seconds: 3_155_760_000n },
       upstreamBindConfig: bindTo(family),
     });
   }

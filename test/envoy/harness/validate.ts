@@ -38,7 +38,7 @@ export async function validateConfig(
   try {
     const file = join(dir, 'bootstrap.pb');
     await writeFile(file, toBinary(BootstrapSchema, bootstrap));
-    return await run(envoy, ['--mode', 'validate', '-c', file, '-l', 'warning']);
+    return await run(envoy, ['--mode', 'validate', '-c', file, '-l', 'error']);
   } finally {
     await rm(dir, { recursive: true });
   }
