@@ -20,12 +20,13 @@ import { addNewerFields } from './newer-fields.ts';
 
 const root = join(import.meta.dirname, '..');
 const out = join(root, 'generated');
+const fileDesc = join(import.meta.dirname, 'file-desc.js');
 
 function fingerprint(): string {
   const hash = createHash('sha256')
     .update(xdsProtosVersion)
     .update(readFileSync(import.meta.filename));
-  hash.update(readFileSync(join(import.meta.dirname, 'newer-fields.ts')));
+  hash.update(readFileSync(join(import.meta.dirname, 'newer-fields.ts'))).update(readFileSync(fileDesc));
   hash.update(readFileSync(join(root, 'package-lock.json')));
   for (const f of readdirSync(join(root, 'protos'), { recursive: true, encoding: 'utf8' }).sort()) {
     if (f.endsWith('.proto')) hash.update(f).update(readFileSync(join(root, 'protos', f)));
@@ -173,6 +174,25 @@ function closure(targets: readonly FileDescriptorProto[], files: readonly FileDe
   return files.filter((f) => needed.has(f.name));
 }
 
+/** Lets the generated modules import fileDesc from our own file-desc.js, which says why. */
+function useOwnFileDesc(dir: string): void {
+  cpSync(fileDesc, join(dir, 'file-desc.js'));
+  for (const name of readdirSync(dir, { recursive: true, encoding: 'utf8' })) {
+    if (!name.endsWith('_pb.js')) continue;
+    const code = readFileSync(join(dir, name), 'utf8');
+    const own = `${'../'.repeat(name.split(/[\\/]/).length - 1) || './'}file-desc.js`;
+    const changed = code.replace(
+      /import \{ (.*)\bfileDesc(?:, )?(.*) \} (from "@bufbuild\/protobuf\/codegenv2";)/,
+      (_, before, after, from) => {
+        const others = `${before}${after}`.replace(/, $/, '');
+        return `import { fileDesc } from "${own}";${others === '' ? '' : `\nimport { ${others} } ${from}`}`;
+      },
+    );
+    if (changed === code) throw new Error(`${name} does not import fileDesc as expected`);
+    writeFileSync(join(dir, name), changed);
+  }
+}
+
 /** What mizzen serves over gRPC; `generated/services.binpb` holds these files and what they import, so that start-up reads no more. */
 const services = ['envoy/service/discovery/v3/ads.proto', 'envoy/service/status/v3/csds.proto', 'istio/v1/auth/ca.proto'];
 
@@ -201,6 +221,7 @@ if (!upToDate && existsSync(join(kept, '.fingerprint'))) {
     plugins: [{ local: 'protoc-gen-es', out: join(work, 'out'), opt: ['target=js+dts', 'import_extension=js'] }],
   };
   execFileSync('buf', ['generate', image, '--template', JSON.stringify(template)], { cwd: root, stdio: 'inherit' });
+  useOwnFileDesc(join(work, 'out'));
   rmSync(out, { recursive: true, force: true });
   cpSync(join(work, 'out'), out, { recursive: true });
   cpSync(descriptors, join(out, 'descriptors.binpb'));

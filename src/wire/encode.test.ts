@@ -16,7 +16,7 @@ test('a map gives the same bytes whatever the order of insertion', () => {
   const two = create(NameTableSchema, { table: { 'a.c': { ips: ['2'] }, 'b.c': { ips: ['1'] } } });
   expect(hex(toBinary(NameTableSchema, one))).not.toBe(hex(toBinary(NameTableSchema, two)));
   // table { key: "a.c" value { ips: "2" } } table { key: "b.c" value { ips: "1" } }
-  const expected = '0a0a' + '0a03612e63' + '12030a0132' + '0a0a' + '0a03622e63' + '12030a0131';
+  const expected = ['0a0a', '0a03612e63', '12030a0132', '0a0a', '0a03622e63', '12030a0131'].join('');
   expect(hex(encode(NameTableSchema, one))).toBe(expected);
   expect(hex(encode(NameTableSchema, two))).toBe(expected);
 });

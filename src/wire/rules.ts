@@ -158,8 +158,7 @@ function numberCheck(rules: NumberRules): Check | undefined {
       inRange as Check | undefined,
       ...listChecks(rules.in, rules.notIn),
     ],
-    // Compared loosely: 0n and 0 are both empty.
-    rules.ignoreEmpty ? (value) => value == 0 : undefined,
+    rules.ignoreEmpty ? (value) => value === 0 || value === 0n : undefined,
   );
 }
 
