@@ -103,6 +103,7 @@ export class PodNetwork implements Disposable {
   readonly testAddress: string;
   readonly #prefix: string;
   readonly #subnet: string;
+  readonly #link: string;
   readonly #namespaces: string[] = [];
   readonly #disown: () => void;
 
@@ -112,9 +113,9 @@ export class PodNetwork implements Disposable {
     this.#subnet = freeSubnet();
     this.#prefix = `mz-${process.pid}-${name}`;
     this.testAddress = `${this.#subnet}.1`;
-    this.#disown = own(() => this.#remove());
     const hub = this.#addNamespace('hub');
-    const link = `mz${process.pid}${name.slice(0, 3)}`;
+    const link = (this.#link = `mz${process.pid}${name.slice(0, 3)}`);
+    this.#disown = own(() => this.#remove());
     ipBatch(hub, ['link add br0 type bridge', 'link set br0 up']);
     ipBatch(undefined, [
       `link add ${link} type veth peer name test netns ${hub}`,
@@ -152,6 +153,12 @@ export class PodNetwork implements Disposable {
   }
 
   #remove(): void {
+    try {
+      // The kernel would remove it with the hub, but later.
+      ip('link', 'del', this.#link);
+    } catch {
+      // Not made yet, or gone.
+    }
     for (const namespace of this.#namespaces.splice(0)) ip('netns', 'del', namespace);
   }
 
