@@ -1,0 +1,41 @@
+/** The program `mizzen`: one subcommand per file. */
+import { Command } from 'commander';
+import { bootstrapCommand } from './bootstrap.ts';
+import { completionCommand } from './completion.ts';
+import { discoveryCommand } from './discovery.ts';
+import { exitCodesHelp } from './exit.ts';
+import { packageVersion } from './package-version.ts';
+import { proxyConfigCommand } from './proxy-config.ts';
+import { proxyStatusCommand } from './proxy-status.ts';
+import { tokenCommand } from './token.ts';
+import { validateCommand } from './validate.ts';
+import { versionCommand } from './version.ts';
+
+export function buildProgram(): Command {
+  const program = new Command('mizzen')
+    .description("An xDS control plane for Envoy: Istio's APIs, pushed at the cost of what changed")
+    .version(packageVersion(), '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'explain a command')
+    .showHelpAfterError('(mizzen --help, or mizzen COMMAND --help, explains)')
+    .addHelpText('after', exitCodesHelp);
+  for (const command of [
+    discoveryCommand(),
+    bootstrapCommand(),
+    tokenCommand(),
+    validateCommand(),
+    proxyStatusCommand(),
+    proxyConfigCommand(),
+    versionCommand(),
+    completionCommand(() => program),
+  ]) {
+    program.addCommand(command.copyInheritedSettings(program));
+  }
+  return program;
+}
+
+/** Errors of the command line become CommanderErrors, also in subcommands, so that the caller decides on the exit status. */
+export function withoutExit(program: Command): Command {
+  program.exitOverride();
+  for (const command of program.commands) withoutExit(command);
+  return program;
+}

@@ -1,0 +1,19 @@
+#!/usr/bin/env node
+import { CommanderError } from 'commander';
+import { CliError, exitCodes } from './cli/exit.ts';
+import { buildProgram, withoutExit } from './cli/program.ts';
+
+try {
+  await withoutExit(buildProgram()).parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) {
+    // Commander has said what is wrong already; --help and --version end with 0.
+    process.exitCode = error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+  } else if (error instanceof CliError) {
+    console.error(`mizzen: ${error.message}`);
+    process.exitCode = error.exitCode;
+  } else {
+    console.error(error);
+    process.exitCode = exitCodes.problem;
+  }
+}
