@@ -1,12 +1,11 @@
-import { create } from '@bufbuild/protobuf';
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import type { Any } from '@bufbuild/protobuf/wkt';
 import {
   type HttpProtocolOptions,
-  HttpProtocolOptions_OutlierDetectionSchema,
+  type HttpProtocolOptions_OutlierDetectionSchema,
   HttpProtocolOptionsSchema,
 } from '#gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
-import { HttpProtocolOptionsSchema as CommonHttpProtocolOptionsSchema } from '#gen/envoy/config/core/v3/protocol_pb.js';
-import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { HttpProtocolOptionsSchema as CommonHttpProtocolOptionsSchema } from '#gen/envoy/config/core/v3/protocol_pb.js';
 import type { MeshConfig } from '../../apis/mesh-config.ts';
 import type { ConnectionPoolSettings } from '../../apis/traffic-policy.ts';
 import { isHttp, type ServicePort } from '../../mesh/model.ts';

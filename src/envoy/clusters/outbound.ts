@@ -76,8 +76,10 @@ function buildCluster(input: OutboundClusterInput, subset: string | undefined): 
     ...(input.allMeshTls && { allMeshTls: input.allMeshTls }),
   });
   if ('problem' in security) {
-    if (rule === undefined) return {};
-    return { problem: { object: rule.objects[0]!, severity: 'error', ...security.problem, path: tlsPath(subset, security.problem.path) } };
+    const object = rule?.objects[0];
+    // Only a rule asks for TLS that could not be built.
+    if (object === undefined) return {};
+    return { problem: { object, severity: 'error', ...security.problem, path: tlsPath(subset, security.problem.path) } };
   }
   const keepalive = buildKeepalive(mesh, policy.connectionPool);
   const httpOptions = buildHttpOptions({ protocol, policy, ...security.http });
