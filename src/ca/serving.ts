@@ -91,7 +91,7 @@ export class ServingCertificate implements Provider {
   addCaCertificateListener(listener: CaListener): void {
     const tell = (): void => listener({ caCertificate: Buffer.from(this.#ca.bundle.pem) });
     this.#caListeners.set(listener, this.#ca.bundle.onChange(tell));
-    tell();
+    this.#tellLater(this.#caListeners, listener, tell);
   }
 
   removeCaCertificateListener(listener: CaListener): void {
@@ -103,11 +103,18 @@ export class ServingCertificate implements Provider {
     const tell = (): void =>
       listener({ certificate: Buffer.from(this.current.certificateChain), privateKey: Buffer.from(this.current.privateKey) });
     this.#identityListeners.set(listener, this.onChange(tell));
-    tell();
+    this.#tellLater(this.#identityListeners, listener, tell);
   }
 
   removeIdentityCertificateListener(listener: IdentityListener): void {
     this.#identityListeners.get(listener)?.();
     this.#identityListeners.delete(listener);
+  }
+
+  /** grpc-js adds its own watcher after it has added these listeners: what it were told at once, its server would never learn. */
+  #tellLater<L>(listeners: ReadonlyMap<L, () => void>, listener: L, tell: () => void): void {
+    process.nextTick(() => {
+      if (listeners.has(listener)) tell();
+    });
   }
 }

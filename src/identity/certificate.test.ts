@@ -1,10 +1,8 @@
 import { X509Certificate } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { beforeAll, describe, expect, it } from 'vitest';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { tmpdir } from 'node:os';
-import { afterAll } from 'vitest';
 import { CertificateVerifier } from './certificate.ts';
 import { isRefusal } from './proof.ts';
 import { openssl } from './testing/openssl.ts';
@@ -14,25 +12,12 @@ let folder = '';
 const file = (name: string): string => join(folder, name);
 const read = (name: string): X509Certificate => new X509Certificate(readFileSync(file(`${name}.pem`)));
 
-function make(name: string, extensions: readonly string[], issuer?: string, days = 30): void {
+function make(name: string, extensions: readonly string[], issuer?: string): void {
   const ca = issuer === undefined ? [] : ['-CA', file(`${issuer}.pem`), '-CAkey', file(`${issuer}.key`)];
-  openssl([
-    ...[
-      'req',
-      '-x509',
-      '-config',
-      file('empty.cnf'),
-      '-newkey',
-      'ec',
-      '-pkeyopt',
-      'ec_paramgen_curve:P-256',
-      '-nodes',
-      '-subj',
-      `/O=${name}`,
-    ],
-    ...['-days', String(days), '-keyout', file(`${name}.key`), '-out', file(`${name}.pem`), ...ca],
-    ...extensions.flatMap((extension) => ['-addext', extension]),
-  ]);
+  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', file(`${name}.key`)];
+  const subject = ['-subj', `/O=${name}`, '-days', '30', '-out', file(`${name}.pem`)];
+  const added = extensions.flatMap((extension) => ['-addext', extension]);
+  openssl(['req', '-x509', '-config', file('empty.cnf'), ...key, ...subject, ...ca, ...added]);
 }
 
 const caExtensions = ['basicConstraints=critical,CA:TRUE', 'keyUsage=critical,keyCertSign'];
