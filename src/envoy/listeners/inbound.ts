@@ -6,13 +6,11 @@ import {
   type Filter,
   type FilterChain,
   FilterChainSchema,
-  FilterSchema,
   type ListenerFilter,
   ListenerFilterSchema,
 } from '#gen/envoy/config/listener/v3/listener_components_pb.js';
 import { OriginalDstSchema } from '#gen/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.js';
 import { OriginalSrcSchema } from '#gen/envoy/extensions/filters/listener/original_src/v3/original_src_pb.js';
-import { TcpProxySchema } from '#gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
 import type { MtlsMode, Protocol } from '../../mesh/model.ts';
 import { blackHoleCluster, clusterName, inboundPassthroughCluster } from '../../mesh/names.ts';
 import { packAny } from '../../wire/encode.ts';
@@ -20,8 +18,9 @@ import { buildAddress } from '../address.ts';
 import { configPath, istioMetadata } from '../config-metadata.ts';
 import { durationOf } from '../duration.ts';
 import { accessLogs, listenerAccessLogs } from '../filters/access-log.ts';
-import { inboundManager } from '../filters/inbound-manager.ts';
+import { buildConnectionManagerFilter } from '../filters/hcm.ts';
 import { type Authorization, buildAuthorization } from '../filters/rbac.ts';
+import { buildTcpProxyFilter } from '../filters/tcp-proxy.ts';
 import type { Translated } from '../problems.ts';
 import { buildInboundRoute } from '../routes/inbound.ts';
 import { alpnHttp, downstreamMutual, downstreamSocket } from '../tls.ts';
@@ -110,11 +109,10 @@ class InboundBuilder {
 
   /** Connections to the listener's own port would reach it again and again. */
   #blackhole(): FilterChain {
-    const proxy = create(TcpProxySchema, { statPrefix: blackHoleCluster, clusterSpecifier: { case: 'cluster', value: blackHoleCluster } });
     return create(FilterChainSchema, {
       name: 'virtualInbound-blackhole',
       filterChainMatch: { destinationPort: this.#workload.mesh.proxyInboundListenPort },
-      filters: [networkFilter(tcpProxyName, packAny(TcpProxySchema, proxy))],
+      filters: [buildTcpProxyFilter({ statPrefix: blackHoleCluster, destination: { cluster: blackHoleCluster }, accessLogs: [] })],
     });
   }
 
@@ -133,7 +131,7 @@ class InboundBuilder {
         protocol: 'auto',
         mtls: mode,
         cluster: inboundPassthroughCluster,
-        statPrefix: `${inboundPassthroughCluster};`,
+        statPrefix: inboundPassthroughCluster,
       }),
     );
   }
@@ -146,7 +144,7 @@ class InboundBuilder {
       protocol: port.protocol,
       mtls: port.mtls,
       cluster: clusterName('inbound', port.number, '', ''),
-      statPrefix: `inbound_${name};`,
+      statPrefix: `inbound_${name}`,
       origin: port,
     };
   }
@@ -178,36 +176,32 @@ class InboundBuilder {
 
   #http(chain: Chain): Filter[] {
     const host = chain.origin?.hosts[0];
+    const route = buildInboundRoute({
+      cluster: chain.cluster,
+      port: chain.origin === undefined ? 0 : (chain.origin.service?.port ?? chain.port),
+      ...(host !== undefined && { host }),
+      protocol: chain.protocol,
+    });
+    const filters = { authorization: this.#authorization.http };
     return [
-      inboundManager({
+      buildConnectionManagerFilter({
         statPrefix: chain.statPrefix,
-        routeConfig: buildInboundRoute({
-          cluster: chain.cluster,
-          port: chain.origin === undefined ? 0 : (chain.origin.service?.port ?? chain.port),
-          ...(host !== undefined && { host }),
-          protocol: chain.protocol,
-        }),
-        protocol: chain.protocol,
-        authorization: this.#authorization.http,
-        accessLog: this.#logs,
+        route: { inline: route },
+        direction: 'inbound',
+        filters,
+        accessLogs: this.#logs,
       }),
     ];
   }
 
   #tcp(chain: Chain): Filter[] {
-    const proxy = create(TcpProxySchema, {
+    const proxy = buildTcpProxyFilter({
       statPrefix: chain.cluster,
-      clusterSpecifier: { case: 'cluster', value: chain.cluster },
-      accessLog: this.#logs,
+      destination: { cluster: chain.cluster },
+      accessLogs: this.#logs,
     });
-    return [...this.#authorization.tcp, networkFilter(tcpProxyName, packAny(TcpProxySchema, proxy))];
+    return [...this.#authorization.tcp, proxy];
   }
-}
-
-const tcpProxyName = 'envoy.filters.network.tcp_proxy';
-
-function networkFilter(name: string, config: ReturnType<typeof packAny>): Filter {
-  return create(FilterSchema, { name, configType: { case: 'typedConfig', value: config } });
 }
 
 function originalDestination(): ListenerFilter {
