@@ -4,27 +4,34 @@ import type { KindSchema } from './kind.ts';
 import { findKind, kinds } from './kinds.ts';
 import { beyondLimits } from './limits.ts';
 import { readMetadata } from './metadata.ts';
-import { type ConfigObject, objectKey, type Origin } from './object.ts';
+import { type ConfigObject, objectKey, type ObjectKey, type Origin } from './object.ts';
 import type { Problem } from './problem.ts';
 import { isObject, quote, readStructure, type Report } from './structure.ts';
 import { untranslatedPaths } from './untranslated.ts';
 import { validators } from './validation/index.ts';
 
 export interface ParsedObject {
+  /** What it calls itself, as far as that can be read. */
+  readonly key: ObjectKey;
   /** Absent where an API server with validation would have refused the object, or where its kind is not read. */
   readonly object?: ConfigObject;
   readonly problems: readonly Problem[];
 }
+
+/** Problems that are kept of one object. */
+const maxProblems = 100;
 
 /** Never throws: whatever is wrong with `raw` is a problem with its path. */
 export function parseObject(raw: unknown, origin: Origin): ParsedObject {
   const problems: Problem[] = [];
   const key = keyOfRaw(raw);
   const report: Report = (path, message, reason = 'Invalid', severity = 'error') => {
-    problems.push({ object: key, path, reason, severity, message, origin: originOf(origin, path) });
+    if (problems.length > maxProblems) return;
+    const text = problems.length === maxProblems ? 'has more problems than are shown here' : message;
+    problems.push({ object: key, path, reason, severity, message: text, origin: originOf(origin, path) });
   };
   const object = parse(raw, origin, report);
-  return object === undefined ? { problems } : { object, problems };
+  return object === undefined ? { key, problems } : { key, object, problems };
 }
 
 function parse(raw: unknown, origin: Origin, report: Report): ConfigObject | undefined {
@@ -125,7 +132,7 @@ function reportUnknownKind(apiVersion: string, kind: string, report: Report): vo
 /** Kinds of Istio that may protect: leaving one out silently may open what was closed. */
 const changesTraffic = new Set(['EnvoyFilter', 'WasmPlugin', 'TrafficExtension']);
 
-function keyOfRaw(raw: unknown): Problem['object'] {
+function keyOfRaw(raw: unknown): ObjectKey {
   if (!isObject(raw)) return objectKey('', '', '');
   const text = (value: unknown) => (typeof value === 'string' ? value.slice(0, 253) : '');
   const { kind, apiVersion, metadata } = raw;

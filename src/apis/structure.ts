@@ -54,11 +54,11 @@ export function readStructure(schema: TSchema, value: unknown, path: string, unk
       for (const [at, message] of faults) report(at, message, 'Invalid', 'error');
       found ||= faults.length > 0;
     }
-    found = checkRules(node, known, path, report) || found;
+    found = checkRules(node, known, path, report, 'fields') || found;
     if (!found) report(path, 'does not have the structure of its kind', 'Invalid', 'error');
     return undefined;
   }
-  return checkRules(node, known, path, report) ? undefined : known;
+  return checkRules(node, known, path, report, 'all') ? undefined : known;
 }
 
 function keepKnown(schema: SchemaNode, value: unknown, path: string, unknownFields: 'report' | 'ignore', report: Report): unknown {
@@ -91,8 +91,11 @@ function unknownFieldMessage(name: string, schema: SchemaNode): string {
   return `unknown field ${JSON.stringify(name)} is ignored${meant === undefined ? '' : `; did you mean ${JSON.stringify(meant)}?`}`;
 }
 
-/** Whether any rule was broken. Values of the wrong type are passed over: they were reported already. */
-function checkRules(schema: SchemaNode, value: unknown, path: string, report: Report): boolean {
+/**
+ * Whether any rule was broken. `fields`: the structure has faults, reported already, so that only rules of single strings and numbers of the right
+ * type can be asked.
+ */
+function checkRules(schema: SchemaNode, value: unknown, path: string, report: Report, which: 'all' | 'fields'): boolean {
   if (!hasType(schema, value)) return false;
   let broken = false;
   const fail = (message: string) => {
@@ -107,16 +110,17 @@ function checkRules(schema: SchemaNode, value: unknown, path: string, report: Re
     }
   }
   for (const { holds, message } of schema['x-kubernetes-validations'] ?? []) {
+    if (which === 'fields' && typeof value === 'object') continue;
     if (!holds(value as never))
       fail(`${message}${typeof value === 'string' || typeof value === 'number' ? `; found ${quote(value)}` : ''}`);
   }
   if (Array.isArray(value)) {
     const { items } = schema;
-    if (items !== undefined) value.forEach((element, i) => (broken = checkRules(items, element, indexPath(path, i), report) || broken));
+    if (items !== undefined) value.forEach((element, i) => (broken = checkRules(items, element, indexPath(path, i), report, which) || broken));
   } else if (isObject(value)) {
     for (const [name, field] of Object.entries(value)) {
       const fieldSchema = schema.properties?.[name] ?? schema.additionalProperties;
-      if (fieldSchema !== undefined) broken = checkRules(fieldSchema, field, fieldPath(path, name), report) || broken;
+      if (fieldSchema !== undefined) broken = checkRules(fieldSchema, field, fieldPath(path, name), report, which) || broken;
     }
   }
   return broken;

@@ -1,0 +1,45 @@
+import type { Origin } from '../../apis/object.ts';
+import { type FieldLines, stepsOf } from './yaml.ts';
+
+/** Where a document stands at the moment. */
+export interface Position {
+  readonly file: string;
+  /** Of the chunk, 1-based. */
+  readonly chunkLine: number;
+  /** Of the object in the chunk, 1-based. */
+  readonly line: number;
+  readonly text: string;
+  /** Index of the document in the chunk. */
+  readonly document: number;
+  /** Path of the object in its document: empty, or `items[3]` in a List. */
+  readonly prefix: string;
+}
+
+/**
+ * The origin of an object whose position may change while the object does not: a line that is added above it must not make a new version of it, and
+ * yet explanations shall name the line where it stands now.
+ */
+export interface Place {
+  position: Position;
+  readonly origin: Origin;
+}
+
+export function createPlace(position: Position, lines: FieldLines): Place {
+  const place: { position: Position; origin: Origin } = {
+    position,
+    origin: {
+      get file() {
+        return place.position.file;
+      },
+      get line() {
+        return place.position.chunkLine + place.position.line - 1;
+      },
+      lineOf(path) {
+        const { text, document, prefix, chunkLine } = place.position;
+        const line = lines.lineOf(text, document, stepsOf(prefix, path));
+        return line === undefined ? undefined : chunkLine + line - 1;
+      },
+    },
+  };
+  return place;
+}
