@@ -116,7 +116,8 @@ function checkRules(schema: SchemaNode, value: unknown, path: string, report: Re
   }
   if (Array.isArray(value)) {
     const { items } = schema;
-    if (items !== undefined) value.forEach((element, i) => (broken = checkRules(items, element, indexPath(path, i), report, which) || broken));
+    if (items !== undefined)
+      value.forEach((element, i) => (broken = checkRules(items, element, indexPath(path, i), report, which) || broken));
   } else if (isObject(value)) {
     for (const [name, field] of Object.entries(value)) {
       const fieldSchema = schema.properties?.[name] ?? schema.additionalProperties;
