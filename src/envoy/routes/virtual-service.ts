@@ -1,11 +1,16 @@
 import { create } from '@bufbuild/protobuf';
+import type { Any } from '@bufbuild/protobuf/wkt';
 import { type Route, RouteSchema } from '#gen/envoy/config/route/v3/route_components_pb.js';
 import type { HTTPMatchRequest } from '../../apis/virtual-service.ts';
 import type { HttpRouteSpec, MeshVirtualService } from '../../mesh/model.ts';
 import { configPath, istioMetadata } from '../config-metadata.ts';
 import { alpnPerRoute } from '../filters/alpn.ts';
+import { corsFilterName, faultFilterName } from '../filters/hcm.ts';
 import { buildAction } from './action.ts';
 import type { RouteContext } from './context.ts';
+import { buildCors } from './cors.ts';
+import type { ResolvedDestination } from './destination.ts';
+import { buildFault } from './fault.ts';
 import { headerMutations } from './header-operations.ts';
 import { buildRouteMatch, isCatchAll } from './match.ts';
 import { concerns } from './source.ts';
@@ -36,7 +41,6 @@ function buildRoute(
   const own = headerMutations(http.headers);
   const only = built?.headers;
   const routeMatch = buildRouteMatch(match);
-  const perFilter = alpnPerRoute(built?.destinations ?? []);
   return create(RouteSchema, {
     name: match?.name ? `${http.name ?? ''}.${match.name}` : (http.name ?? ''),
     match: routeMatch,
@@ -48,8 +52,17 @@ function buildRoute(
     requestHeadersToRemove: [...own.requestHeadersToRemove, ...(only?.requestHeadersToRemove ?? [])],
     responseHeadersToAdd: [...own.responseHeadersToAdd, ...(only?.responseHeadersToAdd ?? [])],
     responseHeadersToRemove: [...own.responseHeadersToRemove, ...(only?.responseHeadersToRemove ?? [])],
-    ...(perFilter && { typedPerFilterConfig: perFilter }),
+    typedPerFilterConfig: perFilter(http, built?.destinations ?? []),
   });
+}
+
+function perFilter(http: HttpRouteSpec, destinations: readonly ResolvedDestination[]): Record<string, Any> {
+  const fault = http.fault && buildFault(http.fault);
+  return {
+    ...alpnPerRoute(destinations),
+    ...(fault && { [faultFilterName]: fault }),
+    ...(http.corsPolicy && { [corsFilterName]: buildCors(http.corsPolicy) }),
+  };
 }
 
 /** A route without destination, redirect or response: Envoy demands an action. */
@@ -63,7 +76,7 @@ type Match = ReturnType<typeof buildRouteMatch>;
 function operationOf(
   context: RouteContext,
   virtualService: MeshVirtualService,
-  destinations: readonly { readonly host: string; readonly port: number }[],
+  destinations: readonly ResolvedDestination[],
   match: Match,
 ): string {
   const path = operationPath(match.pathSpecifier);
