@@ -108,12 +108,10 @@ function checkFields(desc: DescMessage, json: JsonObject, path: string, context:
       context.problems.push({ path: at, message: `unknown field of ${desc.typeName}` });
       continue;
     }
-    if (value !== null) {
-      const key = field.oneof === undefined ? `field ${field.name}` : `oneof ${field.oneof.name}`;
-      const other = seen.get(key);
-      if (other !== undefined) context.problems.push({ path: at, message: `cannot be set together with ${other}` });
-      seen.set(key, name);
-    }
+    const key = field.oneof === undefined ? `field ${field.name}` : `oneof ${field.oneof.name}`;
+    const other = seen.get(key);
+    if (other !== undefined) context.problems.push({ path: at, message: `cannot be set together with ${other}` });
+    seen.set(key, name);
     checkField(field, value, at, context);
   }
 }

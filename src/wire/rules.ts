@@ -284,7 +284,9 @@ function textCheck(part: string | undefined, holds: (value: string, part: string
 function patternCheck(pattern: string | undefined): Check | undefined {
   if (pattern === undefined) return undefined;
   const regex = new RegExp(`^(?:${pattern})$`, 'u');
-  return (value) => (regex.test(value as string) ? undefined : `value does not match regex pattern ${JSON.stringify(pattern)}`);
+  // Quoted as Envoy does, so that one search finds our report and its refusal.
+  const message = `value does not match regex pattern ${JSON.stringify(pattern).replaceAll('\\u00', '\\x')}`;
+  return (value) => (regex.test(value as string) ? undefined : message);
 }
 
 /**
@@ -293,8 +295,8 @@ function patternCheck(pattern: string | undefined): Check | undefined {
  */
 function knownPattern(regex: KnownRegex, strict: boolean): string | undefined {
   if (regex === KnownRegex.UNKNOWN) return undefined;
-  if (!strict) return '^[^\\u0000\\u000A\\u000D]*$';
-  return regex === KnownRegex.HTTP_HEADER_NAME ? "^:?[0-9a-zA-Z!#$%&'*+-.^_|~\\x60]+$" : '^[^\\u0000-\\u0008\\u000A-\\u001F\\u007F]*$';
+  if (!strict) return '^[^\x00\n\r]*$';
+  return regex === KnownRegex.HTTP_HEADER_NAME ? "^:?[0-9a-zA-Z!#$%&'*+-.^_|~`]+$" : '^[^\x00-\b\n-\x1f\x7f]*$';
 }
 
 function bytesCheck(rules: BytesRules): Check | undefined {

@@ -76,7 +76,7 @@ test('all violations are reported, with paths through lists, oneofs and maps', (
     { path: 'virtual_hosts[0].name', message: 'value length must be at least 1 characters' },
     {
       path: 'virtual_hosts[1].domains[1]',
-      message: 'value does not match regex pattern "^[^\\\\u0000\\\\u000A\\\\u000D]*$"',
+      message: 'value does not match regex pattern "^[^\\x00\\n\\r]*$"',
     },
     { path: 'virtual_hosts[1].request_headers_to_remove[1]', message: 'value length must be at least 1 characters' },
     { path: 'virtual_hosts[1].require_tls', message: 'value must be one of the defined enum values' },
