@@ -52,7 +52,12 @@ export interface ClaimedNode {
 /** Who is calling, as proven by its transport or token; `undefined` on the plaintext port. */
 export interface Caller {
   readonly address: string;
-  readonly identity?: { readonly spiffeId: string; readonly trustDomain: string; readonly namespace: string; readonly serviceAccount: string };
+  readonly identity?: {
+    readonly spiffeId: string;
+    readonly trustDomain: string;
+    readonly namespace: string;
+    readonly serviceAccount: string;
+  };
   /** The transport keeps secrets secret. */
   readonly secure: boolean;
 }

@@ -1,0 +1,498 @@
+import { deltaResponse } from '../wire/join.ts';
+import { clusterType, endpointType, listenerType, routeType, virtualHostType } from '../wire/types.ts';
+import { DeltaHosts } from './delta-hosts.ts';
+import { DeltaType, isWildcardByDefault, servingRank, type OwnFrame, type ResponseContent } from './delta-type.ts';
+import { deltaFrame, emptyLoadAssignment, type Step } from './encoder.ts';
+import { Stream, type StreamShared, type Wire } from './stream.ts';
+import { PartsView, type Change, type Pointers } from './view.ts';
+import type { EncodedResource } from '../wire/resource.ts';
+import type { Caller, Subscription, TypeUrl } from './source.ts';
+
+/** The fields of a DeltaDiscoveryRequest that matter after the first message. */
+export interface DeltaRequest {
+  readonly typeUrl: string;
+  readonly resourceNamesSubscribe: readonly string[];
+  readonly resourceNamesUnsubscribe: readonly string[];
+  readonly initialResourceVersions: Readonly<Record<string, string>>;
+  readonly responseNonce: string;
+  readonly errorDetail?: { readonly message: string } | undefined;
+}
+
+/** Types that one stream may subscribe to, and requests that it may send while a change is being translated. */
+const maxTypes = 32;
+const maxWaitingRequests = 1000;
+
+/** Decided content of a response before it is sent; deciding changes nothing, so that it can be repeated after a wait. */
+interface Draft extends ResponseContent {
+  /** Clusters to be removed when nothing names them any more. */
+  readonly later: readonly string[];
+  readonly pointers: Pointers;
+}
+
+/** The incremental form of ADS for one proxy. */
+export class DeltaStream extends Stream {
+  readonly protocol = 'delta';
+  readonly types = new Map<TypeUrl, DeltaType>();
+  /** `types` in the order in which they are served. */
+  #ordered: readonly DeltaType[] = [];
+  #view: PartsView;
+  readonly #hosts = new DeltaHosts();
+  readonly #distrusted: ReadonlySet<TypeUrl>;
+  readonly #waiting: DeltaRequest[] = [];
+  /** Clusters that went out on this stream before EDS was subscribed; undefined: all of them. */
+  #clustersSent: Set<string> | undefined = new Set();
+  readonly #removedClusters = new Set<string>();
+  #removedClustersSinceMs = 0;
+
+  constructor(shared: StreamShared, subscription: Subscription, caller: Caller, wire: Wire, onEnd: (stream: Stream) => void) {
+    super(shared, subscription, caller, wire, onEnd);
+    this.#view = new PartsView(subscription.parts);
+    this.#distrusted = shared.distrusted.take(subscription.node.id);
+  }
+
+  receive(request: DeltaRequest): void {
+    if (this.closed) return;
+    if (request.typeUrl === '') {
+      this.end('INVALID_ARGUMENT', 'a discovery request needs a type_url');
+      return;
+    }
+    if (this.#waiting.push(request) > maxWaitingRequests) {
+      this.end('RESOURCE_EXHAUSTED', `more than ${maxWaitingRequests} requests are waiting`);
+      return;
+    }
+    this.pump();
+  }
+
+  /** Another list of parts: everything that differs by version from what was sent is sent. */
+  override partsChanged(): void {
+    const next = new PartsView(this.subscription.parts);
+    for (const state of this.types.values()) {
+      if (state.pointers === undefined) continue;
+      const differences = this.#view.differences(state.type, state.pointers, next);
+      if (differences === undefined) {
+        this.#tooFarBehind();
+        return;
+      }
+      for (const name of differences) state.touched.add(name);
+      state.pointers = next.pointers(state.type);
+    }
+    this.#view = next;
+    this.resume();
+  }
+
+  protected override settled(): void {
+    while (!this.closed) {
+      const request = this.#waiting.shift();
+      if (request === undefined) return;
+      this.#accept(request);
+    }
+  }
+
+  protected override sendDue(): void {
+    const withChanges = this.#unackedBytes() <= this.shared.limits.maxUnackedBytes;
+    for (const state of this.#ordered) {
+      if (!this.#serve(state, withChanges)) return;
+    }
+    this.#removeClusters();
+  }
+
+  protected override checkDeadlines(nowMs: number): void {
+    const { removalPatienceMs, clustersPatienceMs, unackedPatienceMs } = this.shared.limits;
+    for (const state of this.types.values()) {
+      if (state.repair?.underWay === true && nowMs - state.sentAtMs > unackedPatienceMs) state.repair.giveUpOutstanding();
+    }
+    const removalDue = this.#removedClusters.size > 0 && nowMs - this.#removedClustersSinceMs >= removalPatienceMs;
+    const listenersDue = nowMs - this.connectedAtMs >= clustersPatienceMs && this.types.get(listenerType)?.answerDue === true;
+    if (removalDue || listenersDue || this.#inFlight() > 0) this.resume();
+  }
+
+  protected override released(): void {
+    const unknown = new Set<TypeUrl>();
+    for (const state of this.types.values()) if (state.repair !== undefined) unknown.add(state.type);
+    if (unknown.size > 0) this.shared.distrusted.add(this.subscription.node.id, unknown);
+  }
+
+  // Requests
+
+  #accept(request: DeltaRequest): void {
+    let state = this.types.get(request.typeUrl);
+    const first = state === undefined;
+    if (state === undefined) {
+      if (this.types.size >= maxTypes) {
+        this.end('RESOURCE_EXHAUSTED', `more than ${maxTypes} types are subscribed`);
+        return;
+      }
+      state = this.#begin(request);
+    }
+    if (request.responseNonce !== '') this.#answered(state, request);
+    for (const name of request.resourceNamesUnsubscribe) this.#unsubscribe(state, name);
+    for (const name of request.resourceNamesSubscribe) this.#subscribe(state, name);
+    if (first && request.resourceNamesSubscribe.length === 0 && isWildcardByDefault(state.type)) this.#subscribeAll(state);
+    if (first) this.#compareNamedClaims(state);
+    if (state.selection.size > this.shared.limits.maxNames) {
+      this.end('RESOURCE_EXHAUSTED', `more than ${this.shared.limits.maxNames} names of ${state.type} are subscribed`);
+      return;
+    }
+    if (state.type === endpointType && request.resourceNamesSubscribe.length > 0) this.#followEndpoints(state);
+  }
+
+  #begin(request: DeltaRequest): DeltaType {
+    const state = new DeltaType(request.typeUrl);
+    this.types.set(request.typeUrl, state);
+    this.#ordered = [...this.types.values()].sort((a, b) => servingRank(a.type) - servingRank(b.type));
+    const claims = Object.entries(request.initialResourceVersions);
+    if (claims.length > 0) {
+      const believed = !this.#distrusted.has(state.type) && !(state.type === endpointType && !this.types.has(clusterType));
+      // Without belief the names still count: what is claimed and gone is removed.
+      state.claims = new Map(believed ? claims : claims.map(([name]) => [name, '']));
+    }
+    state.answerDue = request.resourceNamesSubscribe.length > 0 || isWildcardByDefault(state.type);
+    return state;
+  }
+
+  #subscribe(state: DeltaType, name: string): void {
+    if (name === '*') {
+      this.#subscribeAll(state);
+      return;
+    }
+    const resource = this.#view.find(state.type, name);
+    // The table's string, so that the request's own copy can be freed.
+    const shared = resource?.name ?? name;
+    state.selection.subscribe(shared, resource !== undefined);
+    state.owed.add(shared);
+  }
+
+  #subscribeAll(state: DeltaType): void {
+    if (state.selection.follows && state.selection.wildcard) return;
+    state.selection.subscribeAll();
+    state.answerDue = true;
+    // A wildcard that comes later: everything is sent once more.
+    if (state.pointers !== undefined) state.pointers = undefined;
+  }
+
+  #unsubscribe(state: DeltaType, name: string): void {
+    if (name === '*') {
+      state.selection.unsubscribeAll();
+      return;
+    }
+    state.owed.delete(name);
+    state.selection.unsubscribe(this.#view.find(state.type, name)?.name ?? name);
+    if (state.type === routeType && this.#hosts.routeReleased(name, this.#view)) {
+      // Envoy may claim hosts that it lacks if the stream breaks after the table is there again and before its hosts are.
+      state.marks.set(name, `${state.sentNonce}r`);
+    }
+  }
+
+  /** First request with names: what is claimed in its present version is not sent again. */
+  #compareNamedClaims(state: DeltaType): void {
+    const { claims } = state;
+    if (claims === undefined || state.selection.follows) return;
+    const clusters = state.type === endpointType ? this.#clustersSent : none;
+    for (const name of state.owed) {
+      const version = claims.get(name);
+      if (clusters === undefined || clusters.has(name) || version === undefined) continue;
+      const resource = this.#view.find(state.type, name);
+      if (resource?.version !== version) continue;
+      state.owed.delete(name);
+      if (state.type === routeType && resource.vhds === true) this.#hosts.routeClaimed(name, this.types.get(virtualHostType)?.pointers !== undefined);
+    }
+    state.claims = undefined;
+  }
+
+  /** The names of all clusters' endpoints, as Envoy asks for them: hold none of them. */
+  #followEndpoints(state: DeltaType): void {
+    if (state.selection.follows || this.types.get(clusterType)?.selection.wildcard !== true) return;
+    const { named } = state.selection;
+    let size = 0;
+    for (const part of this.#view.parts) size += part.table(endpointType)?.size ?? 0;
+    if (size !== named.size) return;
+    for (const name of named) if (this.#view.find(endpointType, name) === undefined) return;
+    const all = state.owed.size === size && state.pointers === undefined;
+    state.selection.follow();
+    if (!all) {
+      // What is not owed is known from claims.
+      state.pointers ??= this.#view.pointers(endpointType);
+      return;
+    }
+    state.owed.clear();
+    state.claims = undefined;
+  }
+
+  #answered(state: DeltaType, request: DeltaRequest): void {
+    const sent = state.answered(request.responseNonce);
+    if (sent === undefined) return;
+    if (request.errorDetail === undefined) {
+      state.accepted(request.responseNonce, sent);
+      this.shared.observer.acked(this, state.type, request.responseNonce, this.shared.now() - sent.sentAtMs);
+      return;
+    }
+    const { message } = request.errorDetail;
+    const refused = state.refused(request.responseNonce, sent, message);
+    const suspects = state.heldBack.filter((name) => refused.versions.has(name));
+    this.shared.observer.rejected(this, state.type, suspects.length > 0 ? suspects : [...refused.versions.keys()], message);
+    if (state.type === clusterType) for (const name of refused.removed) this.#removeLater(name);
+  }
+
+  // Responses
+
+  /** False when the stream has to wait. */
+  #serve(state: DeltaType, withChanges: boolean): boolean {
+    if (state.type === listenerType && this.#clustersAreMissing()) return true;
+    if (state.type === virtualHostType) return this.#serveHosts(state, withChanges) && this.#serveRepair(state);
+    if (state.pointers === undefined && !state.answerDue && state.owed.size === 0) return true;
+    const draft = state.pointers === undefined ? this.#firstAnswer(state) : this.#laterAnswer(state, withChanges);
+    if (draft === 'too far behind') {
+      this.#tooFarBehind();
+      return false;
+    }
+    if (draft !== undefined) {
+      const bytes = sizeOf(draft);
+      const isEmpty = draft.steps.length + draft.own.length + draft.removed.length === 0;
+      if (!isEmpty && !this.reserve(bytes)) return false;
+      if (!isEmpty || state.answerDue) this.#send(state, draft, bytes);
+      this.#commit(state, draft);
+    }
+    return this.writable && this.#serveRepair(state);
+  }
+
+  /** On a reconnect during warming Envoy asks for listeners and endpoints before it asks for clusters. */
+  #clustersAreMissing(): boolean {
+    if (this.types.has(clusterType) || !this.types.has(endpointType)) return false;
+    return this.shared.now() - this.connectedAtMs < this.shared.limits.clustersPatienceMs;
+  }
+
+  #firstAnswer(state: DeltaType): Draft {
+    const { type, selection, claims } = state;
+    const pointers = this.#view.pointers(type);
+    if (!selection.follows) return this.#decide(state, [], [], pointers);
+    const tables = claims === undefined && state.repair === undefined && selection.coversAll ? this.#view.disjointTables(type) : undefined;
+    if (tables !== undefined) {
+      const steps = tables.map((table) => this.shared.encoder.whole('delta', type, table));
+      return { steps, own: [], removed: [...state.owed].filter((name) => this.#view.find(type, name) === undefined), later: [], pointers };
+    }
+    const names = new Set<string>();
+    for (const resource of this.#view.resources(type)) if (claims?.get(resource.name) !== resource.version) names.add(resource.name);
+    for (const name of claims?.keys() ?? []) if (this.#view.find(type, name) === undefined) names.add(name);
+    return this.#decide(state, [], names, pointers);
+  }
+
+  #laterAnswer(state: DeltaType, withChanges: boolean): Draft | 'too far behind' | undefined {
+    const known = state.pointers ?? [];
+    const changes = withChanges ? this.#view.changes(state.type, known) : [];
+    if (changes === undefined) return 'too far behind';
+    if (changes.length === 0 && state.owed.size === 0 && state.touched.size === 0 && !state.answerDue) return undefined;
+    const steps: Step[] = [];
+    const names = new Set<string>();
+    for (const change of changes) {
+      const step = this.#sharedStep(state, change, changes);
+      if (step !== undefined) {
+        steps.push(step);
+        for (const name of step.gone) names.add(name);
+      } else for (const name of change.names) if (this.#view.affected(state.type, name, changes)) names.add(name);
+    }
+    return this.#decide(state, steps, names, withChanges ? this.#view.pointers(state.type) : known);
+  }
+
+  /** The change as every stream with this part gets it, if this one gets it so too. */
+  #sharedStep(state: DeltaType, change: Change, changes: readonly Change[]): Step | undefined {
+    if (state.repair !== undefined || state.marks.size > 0) return undefined;
+    const { selection, owed, touched } = state;
+    if (!selection.coversAll) for (const name of change.names) if (!selection.has(name)) return undefined;
+    for (const name of owed) if (change.names.has(name)) return undefined;
+    for (const name of touched) if (change.names.has(name)) return undefined;
+    if (!this.#view.standsAlone(state.type, change, changes)) return undefined;
+    return this.shared.encoder.step(state.type, change.table, change.names);
+  }
+
+  /** Adds to the shared steps what this stream alone gets: `names`, and what is owed and touched. */
+  #decide(state: DeltaType, steps: readonly Step[], names: Iterable<string>, pointers: Pointers): Draft {
+    const { type, selection, repair } = state;
+    const own: OwnFrame[] = [];
+    const removed: string[] = [];
+    const later: string[] = [];
+    const all = new Set(names);
+    for (const name of state.touched) all.add(name);
+    for (const name of state.owed) all.add(name);
+    for (const name of all) {
+      const resource = this.#view.find(type, name);
+      if (repair?.excludes(name) === true && repair.changed(name, resource?.version) === 'wait') continue;
+      if (!selection.has(name) && resource !== undefined) continue;
+      if (resource !== undefined) own.push(this.#own(state, resource));
+      else if (type === clusterType) later.push(name);
+      else if (type === endpointType) this.#decideEndpointsGone(state, name, own, removed);
+      else removed.push(name);
+    }
+    return { steps: steps.filter((step) => step.resources.length > 0), own, removed, later, pointers };
+  }
+
+  #own(state: DeltaType, resource: EncodedResource): OwnFrame {
+    const mark = state.marks.get(resource.name);
+    return { resource, frame: deltaFrame(state.type, resource, mark === undefined ? resource.version : `${resource.version}~${mark}`) };
+  }
+
+  /** A cluster waits for its endpoints without end, and ignores their removal: it gets an empty list. */
+  #decideEndpointsGone(state: DeltaType, name: string, own: OwnFrame[], removed: string[]): void {
+    const clusters = this.types.get(clusterType);
+    const asked = state.owed.has(name);
+    if (asked || (clusters !== undefined && this.#view.find(clusterType, name) !== undefined && state.selection.has(name))) {
+      own.push(this.#own(state, emptyLoadAssignment(name)));
+    } else if (clusters === undefined) removed.push(name);
+  }
+
+  #commit(state: DeltaType, draft: Draft): void {
+    state.pointers = draft.pointers;
+    state.answerDue = false;
+    state.claims = undefined;
+    state.owed.clear();
+    state.touched.clear();
+    for (const name of draft.later) this.#removeLater(name);
+  }
+
+  #send(state: DeltaType, content: ResponseContent, reserved: number): string {
+    const nonce = this.nextNonce();
+    const frames = [...content.steps.map((step) => step.frames), ...content.own.map((own) => own.frame)];
+    const version = this.shared.source.version;
+    const message = deltaResponse({
+      systemVersion: version,
+      typeUrl: state.type,
+      nonce,
+      resources: frames,
+      removed: content.removed,
+      ...(this.shared.controlPlane !== undefined && { controlPlane: this.shared.controlPlane }),
+    });
+    state.sent(nonce, { content, bytes: message.byteLength, sentAtMs: this.shared.now(), version });
+    this.write(message, reserved);
+    let resources = content.own.length;
+    for (const step of content.steps) resources += step.resources.length;
+    this.shared.observer.sent(this, state.type, message.byteLength, resources, content.removed.length);
+    if (state.type === clusterType) this.#clustersWereSent(content);
+    if (state.type === routeType) this.#routesWereSent(state, content);
+    return nonce;
+  }
+
+  /** A changed EDS cluster warms until its endpoints come after it, changed or not; Envoy does not ask for them again. */
+  #clustersWereSent(content: ResponseContent): void {
+    const endpoints = this.types.get(endpointType);
+    if (endpoints === undefined && content.steps.length > 0) this.#clustersSent = undefined;
+    const names = endpoints?.touched ?? this.#clustersSent;
+    if (names === undefined) return;
+    const add = ({ name }: EncodedResource): void => {
+      if (endpoints === undefined || this.#view.find(endpointType, name) !== undefined) names.add(name);
+    };
+    for (const step of content.steps) step.resources.forEach(add);
+    for (const own of content.own) add(own.resource);
+  }
+
+  #routesWereSent(state: DeltaType, content: ResponseContent): void {
+    const add = (resource: EncodedResource): void => {
+      state.marks.delete(resource.name);
+      if (resource.vhds === true) this.#hosts.routeSent(resource.name);
+    };
+    for (const step of content.steps) step.resources.forEach(add);
+    for (const own of content.own) add(own.resource);
+  }
+
+  #serveHosts(state: DeltaType, withChanges: boolean): boolean {
+    // Claims mean nothing before it is known which tables the client has.
+    if (state.claims !== undefined && !this.types.has(routeType)) return true;
+    const plan = this.#hosts.plan(state, this.#view, this.shared.encoder, withChanges);
+    if (plan === undefined) {
+      this.#tooFarBehind();
+      return false;
+    }
+    let bytes = 0;
+    for (const { content } of plan.responses) bytes += sizeOf(content);
+    if (!this.reserve(bytes)) return false;
+    plan.responses.forEach(({ content }, i) => this.#send(state, content, i === 0 ? bytes : 0));
+    this.#hosts.commit(plan);
+    state.pointers = plan.pointers;
+    state.answerDue = false;
+    state.claims = undefined;
+    state.owed.clear();
+    state.touched.clear();
+    return this.writable;
+  }
+
+  /** One repair response at a time, so that a further refusal is narrowed down. */
+  #serveRepair(state: DeltaType): boolean {
+    for (;;) {
+      const group = state.repair?.next();
+      if (group === undefined || state.repair === undefined) return true;
+      const own: OwnFrame[] = [];
+      const removed: string[] = [];
+      const mark = `${state.sentNonce}n`;
+      for (const name of new Set([...group.names, ...group.removed])) {
+        if (!this.#isWanted(state, name)) continue;
+        const resource = this.#view.find(state.type, name);
+        if (resource !== undefined) own.push({ resource, frame: deltaFrame(state.type, resource, `${resource.version}~${mark}`) });
+        else if (state.type === clusterType) this.#removeLater(name);
+        else if (state.type === endpointType) own.push(this.#own(state, emptyLoadAssignment(name)));
+        else removed.push(name);
+      }
+      const content = { steps: [], own, removed };
+      if (own.length + removed.length === 0) {
+        state.repair.sent(undefined);
+        if (state.repair.isDone) state.repair = undefined;
+        continue;
+      }
+      const bytes = sizeOf(content);
+      if (!this.reserve(bytes)) return false;
+      state.repair.sent(this.#send(state, content, bytes));
+      return this.writable;
+    }
+  }
+
+  #isWanted(state: DeltaType, name: string): boolean {
+    if (state.type === virtualHostType) return this.#hosts.has(name.slice(0, Math.max(0, name.indexOf('/'))));
+    return state.selection.has(name);
+  }
+
+  #removeLater(name: string): void {
+    if (this.#removedClusters.size === 0) this.#removedClustersSinceMs = this.shared.now();
+    this.#removedClusters.add(name);
+  }
+
+  /** Last of all, when the client has said that it has the listeners and routes that no longer name them. */
+  #removeClusters(): void {
+    const state = this.types.get(clusterType);
+    if (this.#removedClusters.size === 0 || state === undefined) return;
+    const listeners = this.types.get(listenerType);
+    const used =
+      // After a reconnect the listeners and routes are yet to be compared.
+      listeners === undefined ||
+      listeners.answerDue ||
+      [listenerType, routeType, virtualHostType].some((type) => (this.types.get(type)?.inFlight ?? 0) > 0);
+    if (used && this.shared.now() - this.#removedClustersSinceMs < this.shared.limits.removalPatienceMs) return;
+    const removed = [...this.#removedClusters].filter((name) => this.#view.find(clusterType, name) === undefined);
+    this.#removedClusters.clear();
+    if (removed.length > 0) this.#send(state, { steps: [], own: [], removed }, 0);
+  }
+
+  #tooFarBehind(): void {
+    // Envoy comes back at once and says what it has.
+    this.end('ABORTED', 'the stream is too far behind to know what has changed since');
+  }
+
+  #unackedBytes(): number {
+    const sinceMs = this.shared.now() - this.shared.limits.unackedPatienceMs;
+    let bytes = 0;
+    for (const state of this.#ordered) bytes += state.unackedBytes(sinceMs);
+    return bytes;
+  }
+
+  #inFlight(): number {
+    let responses = 0;
+    for (const state of this.#ordered) responses += state.inFlight;
+    return responses;
+  }
+}
+
+const none: ReadonlySet<string> = new Set();
+
+function sizeOf(content: ResponseContent): number {
+  let bytes = 128;
+  for (const step of content.steps) bytes += step.frames.byteLength;
+  for (const own of content.own) bytes += own.frame.byteLength;
+  for (const name of content.removed) bytes += name.length + 2;
+  return bytes;
+}

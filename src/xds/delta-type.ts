@@ -1,0 +1,151 @@
+import { endpointType, extensionConfigType, routeType, secretType, shortName } from '../wire/types.ts';
+import { Repair, type Refused } from './repair.ts';
+import { Selection } from './selection.ts';
+import type { Step } from './encoder.ts';
+import type { EncodedResource } from '../wire/resource.ts';
+import type { TypeStatus, TypeUrl } from './source.ts';
+import type { Pointers } from './view.ts';
+
+/** A resource that is encoded for one stream alone. */
+export interface OwnFrame {
+  readonly resource: EncodedResource;
+  readonly frame: Uint8Array;
+}
+
+export interface ResponseContent {
+  readonly steps: readonly Step[];
+  readonly own: readonly OwnFrame[];
+  readonly removed: readonly string[];
+}
+
+/** A response that is neither acknowledged nor refused. It keeps what is shared by reference, not names of its own. */
+interface Sent {
+  readonly content: ResponseContent;
+  readonly bytes: number;
+  readonly sentAtMs: number;
+  readonly version: string;
+}
+
+/** Envoy may hold back ACKs for as long as a cluster warms; of more responses than this the oldest are forgotten. */
+const maxInFlight = 256;
+
+/** What one delta stream knows of one type. */
+export class DeltaType implements TypeStatus {
+  readonly type: TypeUrl;
+  readonly selection = new Selection();
+  /** What the client has: undefined before the first answer. */
+  pointers: Pointers | undefined;
+  /** The first answer goes out even if it is empty: Envoy waits for it. */
+  answerDue = false;
+  /** What the client said it has, until it is compared. Undefined: nothing, or nothing that can be believed. */
+  claims: ReadonlyMap<string, string> | undefined;
+  /** Asked for by name and to be answered, whether they exist or not. */
+  readonly owed = new Set<string>();
+  /** To be sent as they are, because something else has changed that they follow. */
+  readonly touched = new Set<string>();
+  /** Marks that keep a later claim from being believed, by name. */
+  readonly marks = new Map<string, string>();
+  repair: Repair | undefined;
+  readonly #inFlight = new Map<string, Sent>();
+  lastError?: string;
+  sentVersion = '';
+  ackedVersion = '';
+  sentNonce = '';
+  ackedNonce = '';
+  sentAtMs = 0;
+
+  constructor(type: TypeUrl) {
+    this.type = type;
+  }
+
+  get subscribed(): number | '*' {
+    return this.selection.follows ? '*' : this.selection.named.size;
+  }
+
+  get state(): TypeStatus['state'] {
+    if (this.lastError !== undefined) return 'ERROR';
+    if (this.sentNonce === '') return 'NOT_SENT';
+    return this.#inFlight.size > 0 ? 'STALE' : 'SYNCED';
+  }
+
+  get heldBack(): readonly string[] {
+    return this.repair?.heldBack ?? [];
+  }
+
+  get inFlight(): number {
+    return this.#inFlight.size;
+  }
+
+  /** Bytes sent after `sinceMs` and not acknowledged. */
+  unackedBytes(sinceMs: number): number {
+    let bytes = 0;
+    for (const sent of this.#inFlight.values()) if (sent.sentAtMs > sinceMs) bytes += sent.bytes;
+    return bytes;
+  }
+
+  sent(nonce: string, sent: Sent): void {
+    this.#inFlight.set(nonce, sent);
+    this.sentNonce = nonce;
+    this.sentVersion = sent.version;
+    this.sentAtMs = sent.sentAtMs;
+    for (const oldest of this.#inFlight.keys()) {
+      if (this.#inFlight.size <= maxInFlight) break;
+      this.#inFlight.delete(oldest);
+    }
+  }
+
+  /** The response that was answered; those before it count as answered too. Undefined for a nonce that is not known (any more). */
+  answered(nonce: string): Sent | undefined {
+    const found = this.#inFlight.get(nonce);
+    if (found === undefined) return undefined;
+    for (const older of this.#inFlight.keys()) {
+      this.#inFlight.delete(older);
+      if (older === nonce) break;
+    }
+    return found;
+  }
+
+  accepted(nonce: string, sent: Sent): void {
+    this.ackedNonce = nonce;
+    this.ackedVersion = sent.version;
+    this.repair?.accepted(nonce);
+    if (this.repair !== undefined && !this.repair.isDone) return;
+    this.repair = undefined;
+    delete this.lastError;
+  }
+
+  /** Returns the refused response as far as no later one, whose answer is still to come, sets the same names. */
+  refused(nonce: string, sent: Sent, message: string): Refused {
+    const versions = new Map<string, string>();
+    for (const step of sent.content.steps) for (const resource of step.resources) versions.set(resource.name, resource.version);
+    for (const { resource } of sent.content.own) versions.set(resource.name, resource.version);
+    for (const later of this.#inFlight.values()) {
+      for (const step of later.content.steps) for (const resource of step.resources) versions.delete(resource.name);
+      for (const { resource } of later.content.own) versions.delete(resource.name);
+      for (const name of later.content.removed) versions.delete(name);
+    }
+    const refused = { versions, removed: sent.content.removed, message };
+    this.lastError = message;
+    this.repair ??= new Repair();
+    if (!this.repair.refusedAgain(nonce, refused)) this.repair.refused(refused);
+    return refused;
+  }
+}
+
+/** Types of which a first request without names asks for nothing. Of all others it asks for everything. */
+const namedTypes: ReadonlySet<TypeUrl> = new Set([endpointType, routeType, secretType, extensionConfigType]);
+
+export function isWildcardByDefault(type: TypeUrl): boolean {
+  return !namedTypes.has(type);
+}
+
+/**
+ * Order in which a stream's types are served: whatever a resource names goes before it. Secrets are first because Envoy does not ask for
+ * listeners until its clusters have theirs.
+ */
+const servingOrder = ['SDS', 'CDS', 'EDS', 'ECDS', 'LDS', 'RDS', 'VHDS'];
+
+export function servingRank(type: TypeUrl): number {
+  const rank = servingOrder.indexOf(shortName(type));
+  return rank < 0 ? servingOrder.length : rank;
+}

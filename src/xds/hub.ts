@@ -1,0 +1,132 @@
+import { DeltaStream, type DeltaRequest } from './delta-stream.ts';
+import { Encoder } from './encoder.ts';
+import { Fanout, type Pumped } from './fanout.ts';
+import { FlightBudget } from './budget.ts';
+import { defaultLimits, DistrustedClaims, type Stream, type StreamLimits, type StreamShared, type Wire } from './stream.ts';
+import type { Caller, ClaimedNode, Part, ResourceSource, StreamObserver, StreamStatus, Subscription } from './source.ts';
+
+export interface HubOptions {
+  readonly source: ResourceSource;
+  readonly observer: StreamObserver;
+  readonly limits?: Partial<StreamLimits>;
+  /** Bytes of large answers in flight over all streams. Default 64 MiB. */
+  readonly maxBytesInFlight?: number;
+  /** Bytes of encoded tables kept for new streams. Default 32 MiB. */
+  readonly maxCachedBytes?: number;
+  readonly controlPlane?: string;
+  /** Milliseconds of a clock that never goes back. */
+  readonly now: () => number;
+  /** `setImmediate`. */
+  readonly later: (task: () => void) => void;
+}
+
+export interface Refused {
+  readonly refused: string;
+}
+
+/** All streams of a process, and who of them has to hear of a change. */
+export class Hub {
+  readonly #shared: StreamShared;
+  readonly #fanout: Fanout;
+  readonly #streams = new Set<Stream>();
+  /** Streams by the parts that they read. */
+  readonly #byPart = new Map<Part, Set<Stream>>();
+  readonly #partsOf = new Map<Stream, readonly Part[]>();
+  readonly #awaitingSettled = new Set<Pumped>();
+  readonly #stopListening: () => void;
+
+  constructor(options: HubOptions) {
+    const { source, observer, controlPlane, now, later } = options;
+    this.#fanout = new Fanout({ now, later });
+    this.#shared = {
+      source,
+      observer,
+      now,
+      encoder: new Encoder(options.maxCachedBytes === undefined ? {} : { maxCachedBytes: options.maxCachedBytes }),
+      budget: new FlightBudget(options.maxBytesInFlight ?? 64 * 1024 * 1024),
+      fanout: this.#fanout,
+      limits: { ...defaultLimits, ...options.limits },
+      distrusted: new DistrustedClaims(),
+      awaitSettled: (stream) => this.#awaitingSettled.add(stream),
+      ...(controlPlane !== undefined && { controlPlane }),
+    };
+    this.#stopListening = source.onSettled((changed) => this.#settled(changed.keys()));
+  }
+
+  /** Connected streams, for the debug API. */
+  get streams(): ReadonlySet<StreamStatus> {
+    return this.#streams;
+  }
+
+  get bytesInFlight(): number {
+    return this.#shared.budget.bytesInFlight;
+  }
+
+  openDelta(node: ClaimedNode, caller: Caller, wire: Wire): DeltaStream | Refused {
+    return this.#open(node, caller, (subscription) => new DeltaStream(this.#shared, subscription, caller, wire, this.#ended));
+  }
+
+  /** Once a second or so: deadlines of streams. */
+  tick(): void {
+    const nowMs = this.#shared.now();
+    for (const stream of this.#streams) stream.tick(nowMs);
+  }
+
+  /** Ends every stream and stops listening. */
+  close(): void {
+    this.#stopListening();
+    for (const stream of this.#streams) stream.end('UNAVAILABLE', 'the control plane is stopping');
+  }
+
+  #open<S extends Stream>(node: ClaimedNode, caller: Caller, create: (subscription: Subscription) => S): S | Refused {
+    const opened = this.#shared.source.open(node, caller);
+    if ('refused' in opened) {
+      this.#shared.observer.refused(node, caller, opened.refused);
+      return opened;
+    }
+    const stream = create(opened);
+    this.#streams.add(stream);
+    this.#index(stream);
+    opened.onPartsChanged(() => {
+      this.#unindex(stream);
+      this.#index(stream);
+      stream.partsChanged();
+    });
+    this.#shared.observer.connected(stream);
+    return stream;
+  }
+
+  readonly #ended = (stream: Stream): void => {
+    this.#streams.delete(stream);
+    this.#awaitingSettled.delete(stream);
+    this.#unindex(stream);
+  };
+
+  #settled(changed: Iterable<Part>): void {
+    const due = new Set<Pumped>(this.#awaitingSettled);
+    this.#awaitingSettled.clear();
+    for (const part of changed) for (const stream of this.#byPart.get(part) ?? []) due.add(stream);
+    this.#fanout.addAll(due);
+  }
+
+  #index(stream: Stream): void {
+    const { parts } = stream.subscription;
+    this.#partsOf.set(stream, parts);
+    for (const part of parts) {
+      const streams = this.#byPart.get(part);
+      if (streams === undefined) this.#byPart.set(part, new Set([stream]));
+      else streams.add(stream);
+    }
+  }
+
+  #unindex(stream: Stream): void {
+    for (const part of this.#partsOf.get(stream) ?? []) {
+      const streams = this.#byPart.get(part);
+      streams?.delete(stream);
+      if (streams?.size === 0) this.#byPart.delete(part);
+    }
+    this.#partsOf.delete(stream);
+  }
+}
+
+export type { DeltaRequest };

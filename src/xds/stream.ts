@@ -1,0 +1,221 @@
+import type { Encoder } from './encoder.ts';
+import type { FlightBudget, Waiter } from './budget.ts';
+import type { Fanout, Pumped } from './fanout.ts';
+import type { Caller, ResourceSource, StreamObserver, StreamStatus, Subscription, TypeStatus, TypeUrl } from './source.ts';
+
+/** The transport of one stream. */
+export interface Wire {
+  /** `flushed` is called, later and once, when the network has taken the message; never after an end. */
+  write(message: Uint8Array, flushed: () => void): void;
+  end(code: EndCode, details: string): void;
+}
+
+/** Status codes of gRPC with which a stream is ended. */
+export type EndCode =
+  | 'UNAVAILABLE'
+  | 'UNAUTHENTICATED'
+  | 'PERMISSION_DENIED'
+  | 'INVALID_ARGUMENT'
+  | 'RESOURCE_EXHAUSTED'
+  | 'ABORTED'
+  | 'DEADLINE_EXCEEDED';
+
+export interface StreamLimits {
+  /** Names that one stream may hold for itself, per type. Default 50,000. */
+  readonly maxNames: number;
+  /** Bytes handed to the transport and not yet taken, above which a stream waits. Default 256 KiB. */
+  readonly maxPendingBytes: number;
+  /** Bytes not yet acknowledged, above which changes are merged instead of sent. Default 1 MiB. */
+  readonly maxUnackedBytes: number;
+  /** After this time a response counts as acknowledged for `maxUnackedBytes`: Envoy holds back ACKs while it warms. Default 15 s. */
+  readonly unackedPatienceMs: number;
+  /** A stream that takes nothing for this time is ended. Default 60 s. */
+  readonly stallMs: number;
+  /** Longest wait of removed clusters for the ACKs of the listeners and routes that no longer name them. Default 5 s. */
+  readonly removalPatienceMs: number;
+  /** Longest wait of listeners for CDS, which Envoy does not ask for while it warms after a reconnect. Default 5 s. */
+  readonly clustersPatienceMs: number;
+  /** Answers from this size on draw on the budget of all streams. Default 32 KiB. */
+  readonly largeBytes: number;
+}
+
+export const defaultLimits: StreamLimits = {
+  maxNames: 50_000,
+  maxPendingBytes: 256 * 1024,
+  maxUnackedBytes: 1024 * 1024,
+  unackedPatienceMs: 15_000,
+  stallMs: 60_000,
+  removalPatienceMs: 5_000,
+  clustersPatienceMs: 5_000,
+  largeBytes: 32 * 1024,
+};
+
+/** What all streams of a process share. */
+export interface StreamShared {
+  readonly source: ResourceSource;
+  readonly observer: StreamObserver;
+  readonly encoder: Encoder;
+  readonly budget: FlightBudget;
+  readonly fanout: Fanout;
+  readonly now: () => number;
+  readonly limits: StreamLimits;
+  /** ControlPlane.identifier of responses. */
+  readonly controlPlane?: string;
+  /** Proxies whose last stream ended with refused resources that were not repaired: what they claim to have is not believed. */
+  readonly distrusted: DistrustedClaims;
+  /** The stream has something to do as soon as the source is settled. */
+  awaitSettled(stream: Pumped): void;
+}
+
+/** Remembers, for a bounded number of proxies, that claims of some types are wrong. */
+export class DistrustedClaims {
+  readonly #types = new Map<string, ReadonlySet<TypeUrl>>();
+  readonly #max: number;
+
+  constructor(max = 10_000) {
+    this.#max = max;
+  }
+
+  add(node: string, types: ReadonlySet<TypeUrl>): void {
+    this.#types.delete(node);
+    this.#types.set(node, types);
+    for (const oldest of this.#types.keys()) {
+      if (this.#types.size <= this.#max) break;
+      this.#types.delete(oldest);
+    }
+  }
+
+  /** Takes the entry: one new stream is enough to put things right, or adds it again. */
+  take(node: string): ReadonlySet<TypeUrl> {
+    const types = this.#types.get(node) ?? new Set<TypeUrl>();
+    this.#types.delete(node);
+    return types;
+  }
+}
+
+/** What both forms of ADS have in common: the transport, flow control and the end of a stream. */
+export abstract class Stream implements StreamStatus, Waiter, Pumped {
+  abstract readonly protocol: 'delta' | 'sotw';
+  abstract readonly types: ReadonlyMap<TypeUrl, TypeStatus>;
+  readonly subscription: Subscription;
+  readonly caller: Caller;
+  readonly connectedAtMs: number;
+  protected readonly shared: StreamShared;
+  readonly #wire: Wire;
+  readonly #onEnd: (stream: Stream) => void;
+  #closed = false;
+  #pendingBytes = 0;
+  #budgetBytes = 0;
+  #inLine = false;
+  #progressAtMs: number;
+  #nonce = 0;
+
+  constructor(shared: StreamShared, subscription: Subscription, caller: Caller, wire: Wire, onEnd: (stream: Stream) => void) {
+    this.shared = shared;
+    this.subscription = subscription;
+    this.caller = caller;
+    this.#wire = wire;
+    this.#onEnd = onEnd;
+    this.connectedAtMs = shared.now();
+    this.#progressAtMs = this.connectedAtMs;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Bytes that the network has not taken yet. */
+  get pendingBytes(): number {
+    return this.#pendingBytes;
+  }
+
+  /** Sends what there is to send, as far as flow control lets it. */
+  pump(): void {
+    if (this.#closed) return;
+    if (!this.shared.source.settled) {
+      this.shared.awaitSettled(this);
+      return;
+    }
+    this.settled();
+    if (!this.writable) return;
+    this.#inLine = false;
+    this.sendDue();
+    if (!this.#closed && !this.#inLine) this.shared.budget.leave(this);
+  }
+
+  resume(): void {
+    if (!this.#closed) this.shared.fanout.add(this);
+  }
+
+  /** Called about once a second. */
+  tick(nowMs: number): void {
+    if (this.#closed) return;
+    if (this.#pendingBytes > 0 && nowMs - this.#progressAtMs > this.shared.limits.stallMs) {
+      this.end('RESOURCE_EXHAUSTED', `nothing was read for ${Math.round((nowMs - this.#progressAtMs) / 1000)} s`);
+      return;
+    }
+    this.checkDeadlines(nowMs);
+  }
+
+  end(code: EndCode, details: string): void {
+    if (this.#closed) return;
+    this.#wire.end(code, details);
+    this.disconnected(`${code}: ${details}`);
+  }
+
+  /** The peer or the transport has ended the stream. */
+  disconnected(reason: string): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.shared.budget.leave(this);
+    if (this.#budgetBytes > 0) this.shared.budget.give(this.#budgetBytes);
+    this.#budgetBytes = 0;
+    this.shared.fanout.remove(this);
+    this.released();
+    this.subscription.close();
+    this.#onEnd(this);
+    this.shared.observer.disconnected(this, reason);
+  }
+
+  /** Parts may be read: the place for what came while they could not. */
+  protected abstract settled(): void;
+  protected abstract sendDue(): void;
+  protected abstract checkDeadlines(nowMs: number): void;
+  protected abstract released(): void;
+  abstract partsChanged(): void;
+
+  protected get writable(): boolean {
+    return !this.#closed && this.#pendingBytes < this.shared.limits.maxPendingBytes;
+  }
+
+  protected nextNonce(): string {
+    return (++this.#nonce).toString(36);
+  }
+
+  /** False when the answer has to wait for its turn; the stream is pumped again then. */
+  protected reserve(bytes: number): boolean {
+    if (bytes < this.shared.limits.largeBytes || this.shared.budget.take(bytes, this)) return true;
+    this.#inLine = true;
+    return false;
+  }
+
+  /** `reserved`: what `reserve` was asked for. */
+  protected write(message: Uint8Array, reserved: number): void {
+    const bytes = message.byteLength;
+    const taken = reserved < this.shared.limits.largeBytes ? 0 : reserved;
+    if (this.#pendingBytes === 0) this.#progressAtMs = this.shared.now();
+    this.#pendingBytes += bytes;
+    this.#budgetBytes += taken;
+    this.#wire.write(message, () => {
+      const wasWritable = this.writable;
+      this.#pendingBytes -= bytes;
+      this.#progressAtMs = this.shared.now();
+      if (this.#closed) return;
+      if (taken > 0) {
+        this.#budgetBytes -= taken;
+        this.shared.budget.give(taken);
+      }
+      if (!wasWritable && this.writable) this.shared.fanout.add(this);
+    });
+  }
+}
