@@ -1,5 +1,5 @@
 import { X509Certificate, createPublicKey } from 'node:crypto';
-import { chmodSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { testFolder } from '../identity/testing/folder.ts';
@@ -147,6 +147,28 @@ describe('a plugged-in intermediate', () => {
     expect(loadPluggedAuthority(folder, Date.now()).intermediates).toHaveLength(1);
   });
 
+  it('may have the file names of the type kubernetes.io/tls', () => {
+    const folder = plugged();
+    const rename = (from: string, to: string): void => renameSync(join(folder, from), join(folder, to));
+    rename('cert-chain.pem', 'tls.crt');
+    rename('ca-key.pem', 'tls.key');
+    rename('root-cert.pem', 'ca.crt');
+    rmSync(join(folder, 'ca-cert.pem'));
+    const authority = loadPluggedAuthority(folder, Date.now());
+    expect(authority.certificate.subject).toBe('O=Ünïcode\nCN=intermediate');
+    expect(authority.intermediates).toHaveLength(1);
+    rmSync(join(folder, 'ca.crt'));
+    expect(() => loadPluggedAuthority(folder, Date.now())).toThrow(
+      'ca.crt is missing; a plugged-in authority needs tls.crt, tls.key, ca.crt',
+    );
+  });
+
+  it('whose key all can read is taken with a warning, as Kubernetes mounts it so', () => {
+    const folder = plugged();
+    chmodSync(join(folder, 'ca-key.pem'), 0o644);
+    expect(loadPluggedAuthority(folder, Date.now()).warnings).toEqual([expect.stringContaining('ca-key.pem can be read by all users')]);
+  });
+
   it('without subject key identifier is taken with a warning', () => {
     const authority = loadPluggedAuthority(plugged({ ski: false }), Date.now());
     expect(authority.warnings).toEqual([expect.stringContaining('has no subject key identifier')]);
@@ -155,14 +177,12 @@ describe('a plugged-in intermediate', () => {
   it.each([
     ['root-cert.pem', 'remove', 'root-cert.pem is missing'],
     ['ca-key.pem', 'remove', 'ca-key.pem is missing'],
-    ['ca-key.pem', 'expose', 'ca-key.pem has mode 0644'],
     ['ca-cert.pem', 'break', 'ca-cert.pem: certificate 1 is broken'],
-    ['root-cert.pem', 'replace', 'no path to a root over cert-chain.pem and root-cert.pem'],
+    ['root-cert.pem', 'replace', 'ca-cert.pem: no path of issuers to a root'],
   ])('is refused when %s is wrong (%s)', (name, how, message) => {
     const folder = plugged();
     const path = join(folder, name);
     if (how === 'remove') rmSync(path);
-    if (how === 'expose') chmodSync(path, 0o644);
     if (how === 'break') writeFileSync(path, '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n');
     if (how === 'replace') writeFileSync(path, readFileSync(join(plugged(), name)));
     expect(() => loadPluggedAuthority(folder, Date.now())).toThrow(message);

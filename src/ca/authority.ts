@@ -1,9 +1,8 @@
 /** What signs: a self-signed root kept in the state folder, or an intermediate that was plugged in. */
-import { createPublicKey, type KeyObject, type X509Certificate } from 'node:crypto';
-import { createHash } from 'node:crypto';
+import { createHash, createPublicKey, type KeyObject, type X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
 import { CredentialFault } from '../identity/fault.ts';
-import { loadOrCreateStateFile, readStateFile } from '../identity/privatefile.ts';
+import { isWorldReadable, loadOrCreateStateFile, readStateFile } from '../identity/privatefile.ts';
 import { buildCertificate, encodeName, issuerFields, keyIdentifier, publicKeyInfo, type Issuer } from './certificate.ts';
 import { generateKey, parsePrivateKey, privateKeyPem } from './keys.ts';
 import { certificatePem, readCertificates, toPem } from './pem.ts';
@@ -73,24 +72,49 @@ export function selfSignedRoot(key: KeyObject, trustDomain: string, now: number,
   );
 }
 
-/** File names as the Secret `cacerts` has them. */
-const plugged = { certificate: 'ca-cert.pem', key: 'ca-key.pem', chain: 'cert-chain.pem', roots: 'root-cert.pem' } as const;
+interface FileNames {
+  readonly certificate: string;
+  readonly key: string;
+  readonly roots: string;
+  /** Optional; in the second form the chain stands behind the certificate. */
+  readonly chain: string;
+}
 
-/** Loads an authority from a folder with ca-cert.pem, ca-key.pem, root-cert.pem and, for an intermediate, cert-chain.pem. */
+/** File names as the Secret `cacerts` has them: Istio's own, and those of type kubernetes.io/tls, as cert-manager writes them. */
+const pluggedNames: readonly [FileNames, FileNames] = [
+  { certificate: 'ca-cert.pem', key: 'ca-key.pem', chain: 'cert-chain.pem', roots: 'root-cert.pem' },
+  { certificate: 'tls.crt', key: 'tls.key', chain: 'tls.crt', roots: 'ca.crt' },
+];
+
+/**
+ * Loads an authority from a folder with ca-cert.pem, ca-key.pem, root-cert.pem and, for an intermediate, cert-chain.pem; or with tls.crt,
+ * tls.key and ca.crt. A key that all can read is only a warning here: it is the mode that Kubernetes mounts a Secret with.
+ */
 export function loadPluggedAuthority(folder: string, now: number): Authority {
   const path = (name: string): string => join(folder, name);
-  const text = (name: string, kind: 'secret' | 'public'): string => {
-    const found = readStateFile(path(name), kind);
-    if (found === undefined)
-      throw new CredentialFault('file', `${path(name)} is missing; a plugged-in authority needs ${Object.values(plugged).join(', ')}`);
+  const [own, tls] = pluggedNames;
+  const names =
+    readStateFile(path(own.certificate), 'public') === undefined && readStateFile(path(tls.certificate), 'public') !== undefined
+      ? tls
+      : own;
+  const text = (name: string): string => {
+    const found = readStateFile(path(name), 'public');
+    if (found === undefined) throw new CredentialFault('file', `${path(name)} is missing; a plugged-in authority needs ${needed(names)}`);
     return found;
   };
-  const [certificate] = readCertificates(text(plugged.certificate, 'public'), path(plugged.certificate));
-  const key = parsePrivateKey(text(plugged.key, 'secret'), path(plugged.key));
-  const roots = readCertificates(text(plugged.roots, 'public'), path(plugged.roots));
-  const chainPem = readStateFile(path(plugged.chain), 'public') ?? '';
-  const chain = chainPem.trim() === '' ? [] : readCertificates(chainPem, path(plugged.chain));
-  return authority({ certificate, key, chain, roots, where: path(plugged.certificate), keyFile: path(plugged.key), now });
+  const [certificate] = readCertificates(text(names.certificate), path(names.certificate));
+  const key = parsePrivateKey(text(names.key), path(names.key));
+  const roots = readCertificates(text(names.roots), path(names.roots));
+  const chainPem = readStateFile(path(names.chain), 'public') ?? '';
+  const chain = chainPem.trim() === '' ? [] : readCertificates(chainPem, path(names.chain));
+  const loaded = authority({ certificate, key, chain, roots, where: path(names.certificate), keyFile: path(names.key), now });
+  if (!isWorldReadable(path(names.key))) return loaded;
+  const warning = `${path(names.key)} can be read by all users: make it "chmod 600", or set the defaultMode of its volume`;
+  return { ...loaded, warnings: [...loaded.warnings, warning] };
+}
+
+function needed(names: FileNames): string {
+  return [...new Set([names.certificate, names.key, names.roots, names.chain])].join(', ');
 }
 
 interface Parts {
@@ -110,7 +134,10 @@ function authority(parts: Parts): Authority {
   if (!certificate.checkPrivateKey(key)) throw new CredentialFault('certificate', `${where} does not belong to the key ${parts.keyFile}`);
   const path = pathToRoot(certificate, [...parts.chain, ...roots], roots);
   if (path === undefined)
-    throw new CredentialFault('certificate', `${where}: no path to a root over ${plugged.chain} and ${plugged.roots}`);
+    throw new CredentialFault(
+      'certificate',
+      `${where}: no path of issuers to a root; the intermediates must be in the chain file, the root among the roots`,
+    );
   for (const member of path) {
     if (member.validToDate.getTime() <= now)
       throw new CredentialFault('certificate', `${where}: ${nameOf(member)} of its chain expired at ${member.validTo}`);

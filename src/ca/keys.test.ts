@@ -36,10 +36,7 @@ describe('private keys', () => {
 
   it('never show their contents in an error', () => {
     const lines = ec.split('\n').filter((line) => line.length === 64);
-    const broken = ec
-      .replace('BEGIN EC PRIVATE', 'BEGIN PRIVATE')
-      .replace('END EC PRIVATE', 'END PRIVATE')
-      .replace(/[A-Z]{2}/g, 'AA');
+    const broken = ec.replace(lines[0] ?? '', `AAAA${lines[0]?.slice(4)}`);
     expect(lines.length).toBeGreaterThan(0);
     let message = '';
     try {

@@ -8,6 +8,7 @@ import {
   openSync,
   readFileSync,
   renameSync,
+  statSync,
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -49,6 +50,11 @@ function refuseReadable(path: string, mode: number, owner: number): void {
   if (user !== undefined && user !== 0 && owner !== user) {
     throw new CredentialFault('file', `${path} belongs to user ${owner}, not to user ${user} who runs this`);
   }
+}
+
+/** Whether all users can read the file; false when there is none. For files that others put there and whose mode is not ours to choose. */
+export function isWorldReadable(path: string): boolean {
+  return ((statSync(path, { throwIfNoEntry: false })?.mode ?? 0) & 0o004) !== 0;
 }
 
 /** Replaces the file as a whole: a reader sees the old or the new text. */
