@@ -106,18 +106,14 @@ function sortList(list: readonly unknown[], sortOne: Sorter<unknown>): readonly 
 function sortMap(map: Fields, sortValue: Sorter<unknown> | undefined): Fields {
   const keys = Object.keys(map);
   const ordered = inOrder(keys);
-  if (ordered && sortValue === undefined) return map;
-  if (!ordered) keys.sort();
-  let changed = !ordered;
+  if (ordered && (sortValue === undefined || keys.every((key) => sortValue(map[key]) === map[key]))) return map;
   const result: Fields = {};
-  for (const key of keys) {
-    const value = map[key];
-    const sorted = sortValue === undefined ? value : sortValue(value);
-    if (sorted !== value) changed = true;
-    if (key === '__proto__') Object.defineProperty(result, key, { value: sorted, enumerable: true, configurable: true, writable: true });
-    else result[key] = sorted;
+  for (const key of ordered ? keys : keys.sort()) {
+    const value = sortValue === undefined ? map[key] : sortValue(map[key]);
+    if (key === '__proto__') Object.defineProperty(result, key, { value, enumerable: true, configurable: true, writable: true });
+    else result[key] = value;
   }
-  return changed ? result : map;
+  return result;
 }
 
 /**
