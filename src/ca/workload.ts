@@ -13,10 +13,16 @@ import type { CertificateAuthority, SignedCertificate } from './signer.ts';
 export const ownSecretName = 'default';
 export const rootSecretName = 'ROOTCA';
 
+/**
+ * No EC on P-384: below TLS 1.3 an ECDSA certificate must be on a curve that the client offers, and Envoy offers X25519 and P-256 unless
+ * `ecdh_curves` says otherwise. Tried on Envoy 1.40: its own upstream connection, at most TLS 1.2 by default, fails the handshake.
+ */
+export type WorkloadKeyType = Exclude<KeyType, 'ec-p384'>;
+
 export interface WorkloadCertificatesOptions {
   readonly ca: CertificateAuthority;
   /** Default EC on P-256. */
-  readonly keyType?: KeyType;
+  readonly keyType?: WorkloadKeyType;
   /** Default: the authority's. */
   readonly ttlMs?: number;
   /** Default 0.5. */
