@@ -9,6 +9,7 @@ import { parseDuration } from './duration.ts';
 import { parsed } from './options.ts';
 import { packageVersion } from './package-version.ts';
 import { parseListenAddress } from './proxy/sockets.ts';
+import { stopSignal } from './stop-signal.ts';
 
 export interface DiscoveryFlags {
   readonly config: string;
@@ -78,13 +79,6 @@ export function discoveryOptions(flags: DiscoveryFlags, env: Readonly<Record<str
     certificateTtlMs: flags.certificateTtl,
     version: packageVersion(),
   };
-}
-
-/** Aborted by the first SIGTERM or SIGINT; the second one ends the process at once, as it does where nobody listens. */
-export function stopSignal(): AbortSignal {
-  const controller = new AbortController();
-  for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => controller.abort());
-  return controller.signal;
 }
 
 function listen(flag: string, what: string, initial: string): Option {

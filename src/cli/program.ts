@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { bootstrapCommand } from './bootstrap.ts';
 import { completionCommand } from './completion.ts';
+import { demoCommand } from './demo/command.ts';
 import { discoveryCommand } from './discovery.ts';
 import { exitCodesHelp } from './exit.ts';
 import { packageVersion } from './package-version.ts';
@@ -30,6 +31,8 @@ export function buildProgram(): Command {
   ]) {
     program.addCommand(command.copyInheritedSettings(program));
   }
+  // For `npm run demo`: it needs this repository's samples.
+  program.addCommand(demoCommand().copyInheritedSettings(program), { hidden: true });
   return program;
 }
 
