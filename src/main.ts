@@ -2,6 +2,7 @@
 import { CommanderError } from 'commander';
 import { CliError, exitCodes } from './cli/exit.ts';
 import { buildProgram, withoutExit } from './cli/program.ts';
+import { CredentialFault } from './identity/fault.ts';
 
 try {
   await withoutExit(buildProgram()).parseAsync();
@@ -12,6 +13,10 @@ try {
   } else if (error instanceof CliError) {
     console.error(`mizzen: ${error.message}`);
     process.exitCode = error.exitCode;
+  } else if (error instanceof CredentialFault) {
+    // It names the file of the state folder and what to do; a stack would only hide that.
+    console.error(`mizzen: ${error.message}`);
+    process.exitCode = exitCodes.problem;
   } else {
     console.error(error);
     process.exitCode = exitCodes.problem;

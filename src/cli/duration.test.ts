@@ -13,7 +13,7 @@ describe('durations', () => {
     expect(parseDuration(text)).toBe(ms);
   });
 
-  it.each(['', '5', '5q', 's', '-5s', '5s!', '5 s', '1h-30m'])('%j is none', (text) => {
+  it.each(['', '5', '5q', 's', '-5s', '5s!', '5 s', '1h-30m', '1d-2h', 'd', '1d2'])('%j is none', (text) => {
     expect(() => parseDuration(text)).toThrow(`"${text}" is not a duration such as 90s, 12h or 1h30m`);
   });
 });

@@ -1,11 +1,13 @@
 /** `mizzen token`: a service account token that a control plane with the same state folder accepts. */
 import { homedir } from 'node:os';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import { stringify } from 'yaml';
-import { defaultAudience, issueToken, type IssuedToken } from '../identity/localtoken.ts';
+import type { IssuedToken } from '../identity/localtoken.ts';
 import { replaceStateFile } from '../identity/privatefile.ts';
+import { defaultAudience } from '../identity/proof.ts';
 import { defaultStateFolder } from '../identity/statefolder.ts';
 import { parseDuration } from './duration.ts';
+import { parsed } from './options.ts';
 
 interface Options {
   readonly namespace: string;
@@ -32,7 +34,7 @@ export function tokenCommand(): Command {
     .description('print a token for a service account, signed with the key of the state folder')
     .option('-n, --namespace <namespace>', 'namespace of the service account', 'default')
     .requiredOption('--service-account <name>', 'the service account')
-    .option('--ttl <duration>', 'how long it is valid, 1s to 366d', duration, 12 * 3600_000)
+    .option('--ttl <duration>', 'how long it is valid, 1s to 366d', parsed(parseDuration), 12 * 3600_000)
     .option('--audience <audience>', 'who is to accept it', defaultAudience)
     .option('--pod <name>', 'the pod that it is bound to')
     .option('--state <folder>', 'state folder of the control plane; the default is $MIZZEN_STATE, else ~/.local/state/mizzen')
@@ -66,6 +68,7 @@ Examples:
 export async function runToken(options: Options, surroundings: Surroundings): Promise<string> {
   const { env, home, terminal } = surroundings;
   const { namespace, serviceAccount, ttl, audience, pod, state, file, output } = options;
+  const { issueToken } = await import('../identity/localtoken.ts'); // not loaded by the other commands: it takes 70 ms
   const stateDir = state ?? defaultStateFolder(env, home);
   const issued = await issueToken({ namespace, serviceAccount, ttlMs: ttl, audience, stateDir, ...(pod !== undefined && { pod }) });
   if (file !== undefined) replaceStateFile(file, issued.token, 'secret');
@@ -85,12 +88,4 @@ function format(issued: IssuedToken, output: Format, file: string | undefined): 
   return Object.entries(facts)
     .map(([key, value]) => `${key.replace(/[A-Z]/g, ' $&').toUpperCase().padEnd(12)}${value}\n`)
     .join('');
-}
-
-function duration(text: string): number {
-  try {
-    return parseDuration(text);
-  } catch (cause) {
-    throw new InvalidArgumentError((cause as Error).message);
-  }
 }

@@ -1,13 +1,11 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, randomUUID, type KeyObject } from 'node:crypto';
 import { join } from 'node:path';
 import { SignJWT, calculateJwkThumbprint, errors, jwtVerify, type JWTPayload } from 'jose';
-import { refusal, type RefusalReason, type Refusal, type ReviewedToken, type TokenReviewer } from './proof.ts';
+import { defaultAudience, refusal, type RefusalReason, type Refusal, type ReviewedToken, type TokenReviewer } from './proof.ts';
 import { CredentialFault, textOf } from './fault.ts';
 import { loadOrCreateStateFile } from './privatefile.ts';
 import { formatSpiffeId } from './spiffe.ts';
 
-/** The audience that istiod and every proxy use. */
-export const defaultAudience = 'istio-ca';
 /** As Kubernetes projects it for Istio's proxies. */
 export const defaultTokenTtlMs = 12 * 3600_000;
 const minTtlMs = 1_000;

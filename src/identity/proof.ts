@@ -1,5 +1,8 @@
 import type { SpiffeId } from './spiffe.ts';
 
+/** The audience of tokens for a control plane: istiod and every proxy use it. */
+export const defaultAudience = 'istio-ca';
+
 /** What a caller has shown. Nothing of it is believed before an Authenticator has checked it. */
 export interface CallCredentials {
   /** Address of the peer, for the log. */
