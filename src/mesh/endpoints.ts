@@ -1,9 +1,10 @@
 /** What stands behind a service: workloads that its selector matches, or that its ServiceEntry lists. */
+import { matchesLabels } from '../lib/labels.ts';
 import { formatSpiffe } from './identity.ts';
 import type { Mesh } from './mesh.ts';
 import { firstPair } from './mesh.ts';
 import type { Endpoint, Service, ServicePort, Workload } from './model.ts';
-import { inlineWorkloads, selects } from './workloads.ts';
+import { inlineWorkloads } from './workloads.ts';
 
 export interface ServiceEndpoints {
   /** In the order of address, port and object. */
@@ -54,7 +55,7 @@ function workloadsOf(mesh: Mesh, service: Service): Workload[] {
   if (pair !== undefined) {
     for (const key of mesh.workloadsByLabel.keys(`${service.namespace}|${pair}`)) {
       const workload = mesh.workloads.get(key);
-      if (workload !== undefined && selects(service.selector, workload.labels)) workloads.push(workload);
+      if (workload !== undefined && matchesLabels(service.selector ?? {}, workload.labels)) workloads.push(workload);
     }
   }
   if (service.registry === 'ServiceEntry') {

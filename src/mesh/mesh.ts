@@ -11,7 +11,8 @@ import { Derived, MemoTable, type Index } from '../store/collection.ts';
 import type { Graph } from '../store/graph.ts';
 import { Flat } from '../store/keys.ts';
 import { serviceEndpoints, sameEndpoints, type ServiceEndpoints } from './endpoints.ts';
-import { hostPatterns } from './host.ts';
+import { hostCandidates } from '../lib/host.ts';
+import { matchesLabels } from '../lib/labels.ts';
 import type {
   MeshAuthorizationPolicy,
   MeshDestinationRule,
@@ -24,7 +25,7 @@ import type {
 import type { Objects } from './objects.ts';
 import { mergeRules, meshDestinationRule, meshVirtualService } from './routing.ts';
 import { fromKubernetesService, fromServiceEntry, visibleFrom } from './services.ts';
-import { fromWorkloadEntry, selects } from './workloads.ts';
+import { fromWorkloadEntry } from './workloads.ts';
 
 export interface MeshOptions {
   readonly onFault: (collection: string, key: string, error: unknown) => void;
@@ -46,6 +47,8 @@ export class Mesh {
   readonly servicesByHost: Index<Service>;
   /** Services by each pattern that covers their host. */
   readonly servicesByPattern: Index<Service>;
+  /** By `namespace|pattern`, as a Sidecar's egress hosts ask. */
+  readonly servicesByNamespacePattern: Index<Service>;
   readonly servicesByAddress: Index<Service>;
   /** Services with a selector, by `namespace|key=value` of its first pair. */
   readonly servicesBySelector: Index<Service>;
@@ -58,11 +61,16 @@ export class Mesh {
   readonly virtualServices: Derived<VirtualService, MeshVirtualService>;
   /** VirtualServices of gateway `mesh`, by host or wildcard as written. */
   readonly meshRoutesByHost: Index<MeshVirtualService>;
+  /** Those of gateway `mesh`, by `namespace|pattern` and `*|pattern`. */
+  readonly meshRoutesByNamespacePattern: Index<MeshVirtualService>;
   readonly virtualServicesByGateway: Index<MeshVirtualService>;
   readonly destinationRules: Derived<DestinationRule, MeshDestinationRule>;
   readonly rulesByHost: Index<MeshDestinationRule>;
+  /** Label keys by which any rule's failoverPriority compares client and endpoint. */
+  readonly failoverLabels: Index<MeshDestinationRule>;
   readonly gateways: Derived<Gateway, MeshGateway>;
-  readonly gatewaysByNamespace: Index<MeshGateway>;
+  /** By `key=value` of the selector's first pair; empty: selects every gateway proxy. */
+  readonly gatewaysBySelector: Index<MeshGateway>;
   readonly authorizationPolicies: Derived<AuthorizationPolicy, MeshAuthorizationPolicy>;
   private readonly authorizationByNamespace: Index<MeshAuthorizationPolicy>;
   private readonly peerAuthenticationByNamespace: Index<PeerAuthentication>;
@@ -97,7 +105,8 @@ export class Mesh {
       objectOf: (s) => s.object,
     });
     this.servicesByHost = this.services.index((s) => [s.host]);
-    this.servicesByPattern = this.services.index((s) => hostPatterns(s.host));
+    this.servicesByPattern = this.services.index((s) => hostCandidates(s.host));
+    this.servicesByNamespacePattern = this.services.index((s) => hostCandidates(s.host).map((pattern) => `${s.namespace}|${pattern}`));
     this.servicesByAddress = this.services.index((s) => s.addresses);
     this.servicesBySelector = this.services.index((s) => {
       const pair = s.selector === undefined ? undefined : firstPair(s.selector);
@@ -128,6 +137,9 @@ export class Mesh {
       onFault,
     });
     this.meshRoutesByHost = this.virtualServices.index((v) => (v.gateways.includes('mesh') && v.http.length > 0 ? v.hosts : []));
+    this.meshRoutesByNamespacePattern = this.virtualServices.index((v) =>
+      v.gateways.includes('mesh') ? new Set(v.hosts.flatMap(hostCandidates).flatMap((p) => [`${v.namespace}|${p}`, `*|${p}`])) : [],
+    );
     this.virtualServicesByGateway = this.virtualServices.index((v) => v.gateways.filter((g) => g !== 'mesh'));
 
     this.destinationRules = new Derived({
@@ -137,6 +149,7 @@ export class Mesh {
       onFault,
     });
     this.rulesByHost = this.destinationRules.index((r) => [`${r.namespace}|${r.host}`]);
+    this.failoverLabels = this.destinationRules.index((r) => new Set(failoverPriorities(r)));
     this.mergedRules = new MemoTable(graph, [this.destinationRules], (key) => this.mergeAt(key));
 
     this.gateways = new Derived<Gateway, MeshGateway>({
@@ -145,7 +158,7 @@ export class Mesh {
       compute: (_k, o) => ({ object: keyOf(o), key: `${o.namespace}/${o.name}`, name: o.name, namespace: o.namespace, spec: o.spec }),
       onFault,
     });
-    this.gatewaysByNamespace = this.gateways.index((g) => [g.namespace]);
+    this.gatewaysBySelector = this.gateways.index((g) => [firstPair(g.spec.selector ?? {}) ?? '']);
 
     this.authorizationPolicies = new Derived({
       name: 'authorizationPolicies',
@@ -173,7 +186,7 @@ export class Mesh {
    */
   ruleAt(service: { readonly host: string; readonly namespace: string }, namespace: string | undefined): MeshDestinationRule | undefined {
     const root = this.objects.meshConfig().rootNamespace;
-    const patterns = hostPatterns(service.host);
+    const patterns = hostCandidates(service.host);
     for (const from of new Set([...(namespace === undefined ? [] : [namespace]), service.namespace, root])) {
       for (const pattern of patterns) {
         if (!this.rulesByHost.has(`${from}|${pattern}`)) continue;
@@ -203,7 +216,7 @@ export class Mesh {
 
   /** The VirtualService of gateway `mesh` for a host as seen from a namespace: the most specific host, then the oldest. */
   meshRoutesAt(host: string, namespace: string | undefined): MeshVirtualService | undefined {
-    for (const pattern of hostPatterns(host)) {
+    for (const pattern of hostCandidates(host)) {
       if (!this.meshRoutesByHost.has(pattern)) continue;
       const found = [...this.meshRoutesByHost.keys(pattern)]
         .map((key) => this.virtualServices.get(key))
@@ -219,7 +232,7 @@ export class Mesh {
   peerAuthentication(namespace: string, labels: Readonly<Record<string, string>>): PeerAuthenticationResult {
     const root = this.objects.meshConfig().rootNamespace;
     const own = this.policies(namespace);
-    const forWorkload = own.find((p) => hasSelector(p) && selects(p.spec.selector?.matchLabels, labels));
+    const forWorkload = own.find((p) => hasSelector(p) && matchesLabels(p.spec.selector?.matchLabels ?? {}, labels));
     const forNamespace = namespace === root ? undefined : own.find((p) => !hasSelector(p));
     const forMesh = (namespace === root ? own : this.policies(root)).find((p) => !hasSelector(p));
     let mode: MtlsMode = 'PERMISSIVE';
@@ -243,7 +256,7 @@ export class Mesh {
       .flatMap((ns) => [...this.authorizationByNamespace.keys(ns)])
       .map((key) => this.authorizationPolicies.get(key))
       .filter((p) => p !== undefined)
-      .filter((p) => selects(p.spec.selector?.matchLabels, labels))
+      .filter((p) => matchesLabels(p.spec.selector?.matchLabels ?? {}, labels))
       .sort((a, b) => (a.namespace === b.namespace ? compare(a.name, b.name) : a.namespace === root ? -1 : 1));
   }
 
@@ -257,7 +270,7 @@ export class Mesh {
         .sort(byAge);
     const own = at(namespace);
     return (
-      own.find((s) => s.spec.workloadSelector !== undefined && selects(s.spec.workloadSelector.labels, labels)) ??
+      own.find((s) => s.spec.workloadSelector !== undefined && matchesLabels(s.spec.workloadSelector.labels ?? {}, labels)) ??
       own.find((s) => s.spec.workloadSelector === undefined) ??
       (namespace === root ? undefined : at(root).find((s) => s.spec.workloadSelector === undefined))
     );
@@ -270,7 +283,7 @@ export class Mesh {
     return [...keys]
       .map((key) => this.services.get(key))
       .filter((s) => s !== undefined)
-      .filter((s) => selects(s.selector, labels))
+      .filter((s) => matchesLabels(s.selector ?? {}, labels))
       .sort(preferService);
   }
 }
@@ -279,6 +292,14 @@ export class Mesh {
 export function firstPair(selector: Readonly<Record<string, string>>): string | undefined {
   const key = Object.keys(selector).sort()[0];
   return key === undefined ? undefined : `${key}=${selector[key] ?? ''}`;
+}
+
+function failoverPriorities({ spec }: MeshDestinationRule): string[] {
+  const policies = [spec.trafficPolicy, ...(spec.subsets ?? []).map((s) => s.trafficPolicy)].filter((p) => p !== undefined);
+  return policies
+    .flatMap((p) => [p.loadBalancer, ...(p.portLevelSettings ?? []).map((l) => l.loadBalancer)])
+    .flatMap((lb) => lb?.localityLbSetting?.failoverPriority ?? [])
+    .filter((label) => !label.includes('='));
 }
 
 function mtlsMode(mode: string | undefined): MtlsMode | undefined {

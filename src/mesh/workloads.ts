@@ -52,9 +52,3 @@ export function parseLocality(text: string | undefined): Locality {
   const [region = '', zone = '', subZone = ''] = text.includes('/') ? text.split('/') : text.split('.');
   return { region, zone, subZone };
 }
-
-/** Whether labels have all pairs of a selector; an empty selector selects all. */
-export function selects(selector: Readonly<Record<string, string>> | undefined, labels: Readonly<Record<string, string>>): boolean {
-  for (const key in selector) if (labels[key] !== selector[key]) return false;
-  return true;
-}

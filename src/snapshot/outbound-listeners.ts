@@ -1,0 +1,158 @@
+/** Listeners, shared tables and special clusters of the outbound side, each from what the model says of it alone. */
+import { ClusterSchema } from '#gen/envoy/config/cluster/v3/cluster_pb.js';
+import { ListenerSchema } from '#gen/envoy/config/listener/v3/listener_pb.js';
+import { RouteConfigurationSchema } from '#gen/envoy/config/route/v3/route_pb.js';
+import type { MeshConfig } from '../apis/mesh-config.ts';
+import { keyOf, type ObjectKey } from '../apis/object.ts';
+import type { Problem } from '../apis/problem.ts';
+import type { IstioEgressListener, Sidecar } from '../apis/sidecar.ts';
+import { buildBlackHoleCluster, buildInboundPassthroughCluster, buildPassthroughCluster } from '../envoy/clusters/special.ts';
+import { listenerAccessLogs } from '../envoy/filters/access-log.ts';
+import { outboundLogs } from '../envoy/filters/outbound-logs.ts';
+import {
+  buildOutboundListener,
+  buildVirtualOutbound as virtualOutbound,
+  type OutboundListenerContext,
+  type OutboundTcpChain,
+} from '../envoy/listeners/outbound.ts';
+import { buildPortTable } from '../envoy/routes/table.ts';
+import { isHttp, isTls } from '../mesh/model.ts';
+import { clusterName } from '../mesh/names.ts';
+import { protocolOf } from '../mesh/protocol.ts';
+import { routeTable, wildcard, type Slot } from '../mesh/slots.ts';
+import type { Derived, Index } from '../store/collection.ts';
+import type { Encoded } from './hosts.ts';
+import type { Translation } from './translation.ts';
+
+/** Where a listener finds who is behind it. */
+export interface SlotSource {
+  readonly slots: Derived<string, readonly Slot[]>;
+  readonly slotsByListener: Index<readonly Slot[]>;
+}
+
+function listenerContext(mesh: MeshConfig): OutboundListenerContext {
+  return { mesh, ...outboundLogs(mesh) };
+}
+
+/**
+ * The listener of an address and port. Of HTTP it reads only whether there is any, so that one more host on a port costs no listener; TCP and TLS have a
+ * filter chain for each host. A later source's slots of a host stand for an earlier one's.
+ */
+export function buildSlotListener(t: Translation, listener: string, sources: readonly SlotSource[], problems: Problem[]): Encoded {
+  const at = listener.lastIndexOf('_');
+  const address = listener.slice(0, at);
+  const port = Number(listener.slice(at + 1));
+  const has = (kind: Slot['kind']): boolean => sources.some((s) => s.slotsByListener.has(`${listener}#${kind}`));
+  const shared = address === wildcard;
+  const sniffed = shared ? [] : slotsAt(listener, 'auto', sources);
+  const bytes = [...slotsAt(listener, 'tls', sources), ...slotsAt(listener, 'tcp', sources)];
+  const http = has('http') || has('auto');
+  if (!http && bytes.length === 0) return undefined;
+  const first = sniffed[0];
+  const objects: ObjectKey[] = [...sniffed, ...bytes].flatMap((slot) => objectOf(t, slot.host));
+  const built = buildOutboundListener(listenerContext(t.mesh.objects.meshConfig()), {
+    address,
+    port,
+    bindToPort: false,
+    ...(http ? { http: { route: first === undefined ? String(port) : routeTable(first) } } : {}),
+    tcp: [...sniffed, ...bytes].map((slot) => chain(slot, shared)),
+  });
+  return t.encoder.encode(ListenerSchema, listener, built, objects, problems);
+}
+
+function chain(slot: Slot, shared: boolean): OutboundTcpChain {
+  const cluster = clusterName('outbound', slot.port, '', slot.host);
+  return {
+    statPrefix: cluster,
+    destination: { cluster },
+    ...(shared && slot.kind === 'tls' ? { sniHosts: [slot.host] } : {}),
+    ...(slot.destinations.length > 0 ? { cidrs: slot.destinations } : {}),
+  };
+}
+
+function slotsAt(listener: string, kind: Slot['kind'], sources: readonly SlotSource[]): Slot[] {
+  const byHost = new Map<string, Slot>();
+  for (const source of sources) {
+    for (const host of source.slotsByListener.keys(`${listener}#${kind}`)) {
+      const slot = source.slots.get(host)?.find((s) => s.listener === listener && s.kind === kind);
+      if (slot !== undefined) byHost.set(host, slot);
+    }
+  }
+  return [...byHost.values()].sort((a, b) => (a.host < b.host ? -1 : 1));
+}
+
+function objectOf(t: Translation, host: string): ObjectKey[] {
+  const [key] = t.mesh.servicesByHost.keys(host);
+  const service = key === undefined ? undefined : t.mesh.services.get(key);
+  return service === undefined ? [] : [service.object];
+}
+
+/** A Sidecar's egress listener with a port: really bound, for applications that are told to use it. */
+export function buildBoundListener(
+  t: Translation,
+  listener: IstioEgressListener,
+  index: number,
+  sidecar: Sidecar,
+  source: SlotSource,
+  problems: Problem[],
+): Encoded {
+  const port = listener.port?.number ?? 0;
+  const address = listener.bind !== undefined && listener.bind !== '' ? listener.bind : '127.0.0.1';
+  const protocol = protocolOf(listener.port?.protocol);
+  const path = `spec.egress[${index}]`;
+  const report = (field: string, message: string): undefined => {
+    problems.push({ object: keyOf(sidecar), path: `${path}.${field}`, reason: 'NotTranslated', severity: 'error', message });
+  };
+  if (address.startsWith('unix://')) return report('bind', 'listeners on Unix sockets are not translated; use an address');
+  const name = `${address}_${port}`;
+  const http = isHttp(protocol) || protocol === 'auto';
+  const bytes: Slot[] = [];
+  if (!http) {
+    for (const kind of ['tls', 'tcp'] as const) {
+      for (const slots of [...source.slotsByListener.keys(`${wildcard}_${port}#${kind}`)].map((host) => source.slots.get(host) ?? [])) {
+        bytes.push(...slots.filter((s) => s.port === port && s.kind === kind));
+      }
+    }
+    bytes.sort((a, b) => (a.host < b.host ? -1 : 1));
+    if (bytes.length === 0)
+      return report(
+        'hosts',
+        `no host that the listener may see has ${isTls(protocol) ? 'a TLS' : 'a TCP'} port ${port} without an address of its own`,
+      );
+  }
+  const built = buildOutboundListener(listenerContext(t.mesh.objects.meshConfig()), {
+    address,
+    port,
+    bindToPort: true,
+    ...(http ? { http: { route: String(port) } } : {}),
+    tcp: bytes.map((slot) => chain(slot, true)),
+  });
+  return t.encoder.encode(ListenerSchema, name, { ...built, name }, [keyOf(sidecar)], problems);
+}
+
+/** The table of a port: only its catch-all is inside, the hosts are resources of their own. */
+export function buildSharedTable(
+  t: Translation,
+  port: string,
+  problems: Problem[],
+  mesh: MeshConfig = t.mesh.objects.meshConfig(),
+  objects: readonly ObjectKey[] = [],
+): Encoded {
+  return t.encoder.encode(RouteConfigurationSchema, port, buildPortTable(port, mesh), objects, problems, { vhds: true });
+}
+
+export function buildVirtualOutbound(t: Translation, problems: Problem[], mesh: MeshConfig = t.mesh.objects.meshConfig()): Encoded {
+  const listener = virtualOutbound(listenerContext(mesh), {
+    interceptionMode: 'REDIRECT',
+    address: wildcard,
+    listenerAccessLogs: listenerAccessLogs(mesh),
+  });
+  return t.encoder.encode(ListenerSchema, listener.name, listener, [], problems);
+}
+
+export function buildSpecialClusters(t: Translation, problems: Problem[]): Encoded[] {
+  const mesh = t.mesh.objects.meshConfig();
+  return [buildPassthroughCluster(mesh), buildBlackHoleCluster(mesh), buildInboundPassthroughCluster(mesh)].map((cluster) =>
+    t.encoder.encode(ClusterSchema, cluster.name, cluster, [], problems),
+  );
+}

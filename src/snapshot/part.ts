@@ -1,0 +1,50 @@
+import type { ObjectKey } from '../apis/object.ts';
+import { virtualHostType } from '../wire/types.ts';
+import type { Part, TypeUrl } from '../xds/source.ts';
+import { ResourceTable, type ResourceLists } from './table.ts';
+
+/** Told of the first change in a table since the last commit. */
+export type Touched = (part: SnapshotPart, type: TypeUrl, table: ResourceTable) => void;
+
+/** A set of tables that many proxies share. */
+export class SnapshotPart implements Part {
+  readonly id: string;
+  private readonly tables = new Map<TypeUrl, ResourceTable>();
+  private readonly touched: Touched;
+
+  constructor(id: string, touched: Touched) {
+    this.id = id;
+    this.touched = touched;
+  }
+
+  /** The table of a type, made when first asked for. */
+  ensure(type: TypeUrl): ResourceTable {
+    let table = this.tables.get(type);
+    if (table === undefined) {
+      table = new ResourceTable((changed) => this.touched(this, type, changed), type === virtualHostType);
+      this.tables.set(type, table);
+    }
+    return table;
+  }
+
+  follow<I>(type: TypeUrl, lists: ResourceLists<I>): this {
+    this.ensure(type).follow(lists);
+    return this;
+  }
+
+  table(type: TypeUrl): ResourceTable | undefined {
+    return this.tables.get(type);
+  }
+
+  types(): IterableIterator<TypeUrl> {
+    return this.tables.keys();
+  }
+
+  provenance(type: TypeUrl, name: string): ObjectKey[] | undefined {
+    return this.tables.get(type)?.provenance(name);
+  }
+
+  dispose(): void {
+    for (const table of this.tables.values()) table.dispose();
+  }
+}

@@ -1,0 +1,67 @@
+import type { SnapshotPart } from './part.ts';
+
+interface Shared {
+  readonly part: SnapshotPart;
+  readonly lower: readonly SnapshotPart[];
+  users: number;
+}
+
+/** Parts that nobody uses are kept this long in number, so that a proxy that reconnects finds its own. */
+const maxIdle = 64;
+
+/** Parts by key, made when first needed, dropped when long unused. A part that stands on others keeps them. */
+export class Parts {
+  private readonly byKey = new Map<string, Shared>();
+  private readonly keys = new Map<SnapshotPart, string>();
+  private readonly idle = new Set<string>();
+
+  acquire<P extends SnapshotPart>(key: string, create: () => P, lower: readonly SnapshotPart[] = []): P {
+    let shared = this.byKey.get(key);
+    if (shared === undefined) {
+      const part = create();
+      this.byKey.set(key, (shared = { part, lower, users: 0 }));
+      this.keys.set(part, key);
+      for (const below of lower) this.hold(below);
+    }
+    shared.users++;
+    this.idle.delete(key);
+    // A key is made for one class of part only.
+    return shared.part as P;
+  }
+
+  release(part: SnapshotPart): void {
+    const key = this.keys.get(part);
+    const shared = key === undefined ? undefined : this.byKey.get(key);
+    if (key === undefined || shared === undefined || --shared.users > 0) return;
+    this.idle.add(key);
+    if (this.idle.size <= maxIdle) return;
+    const [oldest] = this.idle;
+    if (oldest !== undefined) this.drop(oldest);
+  }
+
+  values(): SnapshotPart[] {
+    return [...this.byKey.values()].map((s) => s.part);
+  }
+
+  get size(): number {
+    return this.byKey.size;
+  }
+
+  private hold(part: SnapshotPart): void {
+    const key = this.keys.get(part);
+    const shared = key === undefined ? undefined : this.byKey.get(key);
+    if (key === undefined || shared === undefined) return;
+    shared.users++;
+    this.idle.delete(key);
+  }
+
+  private drop(key: string): void {
+    this.idle.delete(key);
+    const shared = this.byKey.get(key);
+    if (shared === undefined) return;
+    this.byKey.delete(key);
+    this.keys.delete(shared.part);
+    shared.part.dispose();
+    for (const below of shared.lower) this.release(below);
+  }
+}

@@ -1,0 +1,82 @@
+/** Which parts a proxy needs, from what it is and what the mesh says of it. */
+import type { Mesh } from '../mesh/mesh.ts';
+import type { Locality, Proxy, Workload } from '../mesh/model.ts';
+import type { Visibility } from '../mesh/visibility.ts';
+import type { ProxyLocation } from '../envoy/endpoints/locality-balancing.ts';
+import type { GatewayScope } from './gateway.ts';
+import type { WorkloadScope } from './inbound.ts';
+import type { SidecarScope } from './sidecar.ts';
+import type { Scope } from './translation.ts';
+
+export type Plan =
+  | { readonly type: 'router'; readonly gateway: GatewayScope }
+  | {
+      readonly type: 'sidecar';
+      readonly outbound: Scope & { readonly namespace: string };
+      readonly location: ProxyLocation | undefined;
+      readonly sidecar: SidecarScope | undefined;
+      readonly inbound: WorkloadScope;
+    };
+
+/** Recorded reads: the plan changes when for example a Sidecar appears or the workload's labels change. */
+export function planFor(mesh: Mesh, visibility: Visibility, proxy: Proxy): Plan {
+  const workload = workloadOf(mesh, proxy);
+  const labels = workload?.labels ?? proxy.labels;
+  const locality = workload === undefined || isEmpty(workload.locality) ? proxy.locality : workload.locality;
+  const ports = workload?.ports ?? {};
+  if (proxy.type === 'router')
+    return { type: 'router', gateway: { namespace: proxy.namespace, labels, ports, location: { locality, labels } } };
+  const sourceLabels: Record<string, string> = {};
+  for (const [key, value] of Object.entries(labels)) if (visibility.sourceLabelKeys.has(key)) sourceLabels[key] = value;
+  const locationLabels: Record<string, string> = {};
+  for (const [key, value] of Object.entries(labels)) if (mesh.failoverLabels.has(key)) locationLabels[key] = value;
+  const sidecar = mesh.sidecarOf(proxy.namespace, labels);
+  const narrows =
+    sidecar?.spec.egress !== undefined || sidecar?.spec.outboundTrafficPolicy !== undefined || proxy.interceptionMode === 'NONE';
+  const address = proxy.addresses[0];
+  return {
+    type: 'sidecar',
+    outbound: { namespace: proxy.namespace, labels: sourceLabels },
+    location: isEmpty(locality) ? undefined : { locality, labels: locationLabels },
+    sidecar: narrows
+      ? {
+          namespace: proxy.namespace,
+          interceptionMode: proxy.interceptionMode,
+          ...(sidecar === undefined ? {} : { sidecar: `${sidecar.namespace}/${sidecar.name}` }),
+        }
+      : undefined,
+    inbound: {
+      namespace: proxy.namespace,
+      labels,
+      ports,
+      interceptionMode: proxy.interceptionMode,
+      ...(proxy.interceptionMode === 'NONE' && address !== undefined ? { address } : {}),
+    },
+  };
+}
+
+/** The registry's word about the workload counts, not the proxy's own: by its name, else by its address, in the namespace that was proven. */
+function workloadOf(mesh: Mesh, proxy: Proxy): Workload | undefined {
+  const named = mesh.workloads.get(`${proxy.namespace}/${proxy.name}`);
+  if (named !== undefined) return named;
+  for (const address of proxy.addresses) {
+    for (const key of [...mesh.workloadsByAddress.keys(address)].sort()) {
+      const found = mesh.workloads.get(key);
+      if (found?.namespace === proxy.namespace) return found;
+    }
+  }
+  return undefined;
+}
+
+function isEmpty(locality: Locality): boolean {
+  return locality.region === '' && locality.zone === '' && locality.subZone === '';
+}
+
+/** The same for plans of equal content, whatever the order of labels. */
+export function planKey(value: unknown): string {
+  return JSON.stringify(value, (_key, v: unknown) =>
+    typeof v === 'object' && v !== null && !Array.isArray(v)
+      ? Object.fromEntries(Object.entries(v).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : v,
+  );
+}

@@ -1,0 +1,197 @@
+/** The outbound side of workloads whose Sidecar narrows what they see or gives listeners of their own. Bytes are those of the namespace's view. */
+import { keyOf, type ObjectKey } from '../apis/object.ts';
+import type { MeshConfig } from '../apis/mesh-config.ts';
+import type { IstioEgressListener, Sidecar } from '../apis/sidecar.ts';
+import { egressHosts, seenAt, type EgressHosts } from '../mesh/egress.ts';
+import { isHttp, type InterceptionMode } from '../mesh/model.ts';
+import { protocolOf } from '../mesh/protocol.ts';
+import { slotsOf, wildcard, type Slot } from '../mesh/slots.ts';
+import { Derived, type Index } from '../store/collection.ts';
+import { KeySet } from '../store/keys.ts';
+import type { EncodedResource } from '../wire/resource.ts';
+import { clusterType, endpointType, listenerType, routeType, virtualHostType } from '../wire/types.ts';
+import { routeOf } from './table.ts';
+import type { OutboundPart } from './outbound.ts';
+import {
+  buildBoundListener,
+  buildSharedTable,
+  buildSlotListener,
+  buildSpecialClusters,
+  buildVirtualOutbound,
+  type SlotSource,
+} from './outbound-listeners.ts';
+import { SnapshotPart, type Touched } from './part.ts';
+import type { ResourceLists } from './table.ts';
+import { resourceLists, type Translation } from './translation.ts';
+import type { Problem } from '../apis/problem.ts';
+
+export interface SidecarScope {
+  readonly namespace: string;
+  /** `namespace/name` of the Sidecar; absent: none, but nothing intercepts, so that the shared listeners would bind ports. */
+  readonly sidecar?: string;
+  readonly interceptionMode: InterceptionMode;
+}
+
+interface Selection {
+  readonly hosts: EgressHosts;
+  readonly object: Sidecar | undefined;
+}
+
+export class SidecarPart extends SnapshotPart implements SlotSource {
+  readonly endpoints: ResourceLists<string>;
+  readonly slots: Derived<string, readonly Slot[]>;
+  readonly slotsByListener: Index<readonly Slot[]>;
+  private readonly disposables: { dispose(): void }[] = [];
+
+  /** `views`: the parts of the namespace, lowest first. */
+  constructor(t: Translation, id: string, scope: SidecarScope, touched: Touched, views: readonly OutboundPart[]) {
+    super(id, touched);
+    const { mesh } = t;
+    const own = <D extends { dispose(): void }>(d: D): D => {
+      this.disposables.push(d);
+      return d;
+    };
+    const levels = views.flatMap((v) => [v.clusters, v.endpoints, v.virtualHosts, v.hostTables, v.slots]);
+    const only = own(new KeySet(mesh.graph, []).addFixed(['sidecar']));
+    const selection = own(
+      new Derived<string, Selection>({
+        name: `${id} hosts`,
+        from: only,
+        reads: [mesh.services, mesh.virtualServices],
+        compute: () => {
+          const object = scope.sidecar === undefined ? undefined : mesh.objects.kinds.Sidecar.get(scope.sidecar);
+          return { object, hosts: egressHosts(mesh, object, scope.namespace) };
+        },
+        onFault: t.onFault,
+      }),
+    );
+    const hosts = own(new KeySet(mesh.graph, [selection])).addLists(selection, (s) => s.hosts.all);
+    const lists = (
+      name: string,
+      from: KeySet,
+      reads: readonly { readonly level: number }[],
+      translate: (key: string, problems: Problem[]) => readonly (EncodedResource | undefined)[],
+    ): ResourceLists<string> => own(resourceLists<string>(t, `${id} ${name}`, from, [selection, ...levels, ...reads], translate));
+    const merged = (of: (view: OutboundPart) => ResourceLists<string>, host: string): EncodedResource[] => {
+      const byName = new Map<string, EncodedResource>();
+      for (const view of views) {
+        const entry = of(view).get(host);
+        for (const name of entry?.hidden ?? []) byName.delete(name);
+        for (const resource of entry?.resources ?? []) byName.set(resource.name, resource);
+      }
+      return [...byName.values()];
+    };
+
+    this.follow(
+      clusterType,
+      lists('clusters', hosts, [], (host) => merged((v) => v.clusters, host)),
+    );
+    this.endpoints = lists('endpoints', hosts, [], (host) => merged((v) => v.endpoints, host));
+    this.follow(endpointType, this.endpoints);
+    this.follow(
+      routeType,
+      lists('hostTables', hosts, [], (host) => merged((v) => v.hostTables, host)),
+    );
+    this.follow(
+      virtualHostType,
+      lists('virtualHosts', hosts, [], (host) => {
+        const selected = selection.get('sidecar');
+        if (selected === undefined) return [];
+        return merged((v) => v.virtualHosts, host).filter((r) => seenAt(selected.hosts, Number(routeOf(r.name)), host));
+      }),
+    );
+
+    const captured = scope.interceptionMode !== 'NONE';
+    this.slots = own(
+      new Derived<string, readonly Slot[]>({
+        name: `${id} slots`,
+        from: hosts,
+        reads: [selection, mesh.endpoints],
+        compute: (host) => {
+          const service = mesh.serviceAt(host, scope.namespace);
+          const selected = selection.get('sidecar');
+          if (service === undefined || selected === undefined) return undefined;
+          return slotsOf(mesh, service).filter((slot) => seenAt(selected.hosts, slot.port, host));
+        },
+        equals: (a, b) => JSON.stringify(a) === JSON.stringify(b),
+        onFault: t.onFault,
+      }),
+    );
+    this.slotsByListener = this.slots.index((slots) => new Set(slots.flatMap((s) => [s.listener, `${s.listener}#${s.kind}`])));
+    const bound = new KeySet(mesh.graph, [selection]).addLists(selection, (s) => boundListeners(s.object, scope).map(([i]) => String(i)));
+    own(bound);
+    this.follow(
+      listenerType,
+      lists('egressListeners', bound, [this.slots], (index, problems) => {
+        const selected = selection.get('sidecar');
+        const listener = selected?.object?.spec.egress?.[Number(index)];
+        if (selected?.object === undefined || listener === undefined) return [];
+        return [buildBoundListener(t, listener, Number(index), selected.object, this, problems)];
+      }),
+    );
+    const tables = own(new KeySet(mesh.graph, [selection, this.slots]))
+      .addLists(selection, (s) =>
+        boundListeners(s.object, scope).flatMap(([, l]) => (isHttpListener(l) ? [String(l.port?.number ?? 0)] : [])),
+      )
+      .addLists(this.slots, (slots) => (captured ? sharedPorts(slots) : []));
+    this.follow(
+      routeType,
+      lists('tables', tables, [], (port, problems) => [
+        buildSharedTable(t, port, problems, meshOf(t, selection.get('sidecar')?.object), objectsOf(selection.get('sidecar'))),
+      ]),
+    );
+    this.follow(
+      clusterType,
+      lists('specialClusters', only, [], (_key, problems) => buildSpecialClusters(t, problems)),
+    );
+    if (captured) {
+      const listeners = own(new KeySet(mesh.graph, [this.slots])).addLists(this.slots, (slots) => new Set(slots.map((s) => s.listener)));
+      this.follow(
+        listenerType,
+        lists('listeners', listeners, [this.slots], (listener, problems) => [buildSlotListener(t, listener, [this], problems)]),
+      );
+      this.follow(
+        listenerType,
+        lists('virtualOutbound', only, [], (_key, problems) => [
+          buildVirtualOutbound(t, problems, meshOf(t, selection.get('sidecar')?.object)),
+        ]),
+      );
+    }
+  }
+
+  override dispose(): void {
+    super.dispose();
+    for (const d of this.disposables) d.dispose();
+  }
+}
+
+/** Egress listeners that have a port, and so a listener of their own, by their place in the Sidecar. */
+function boundListeners(sidecar: Sidecar | undefined, scope: SidecarScope): [number, IstioEgressListener][] {
+  return (sidecar?.spec.egress ?? [])
+    .map((listener, i): [number, IstioEgressListener] => [i, listener])
+    .filter(
+      ([, listener]) =>
+        listener.port?.number !== undefined &&
+        (scope.interceptionMode === 'NONE' || listener.captureMode === 'NONE' || (listener.bind ?? '') !== ''),
+    );
+}
+
+function isHttpListener(listener: IstioEgressListener): boolean {
+  const protocol = protocolOf(listener.port?.protocol);
+  return isHttp(protocol) || protocol === 'auto';
+}
+
+function sharedPorts(slots: readonly Slot[]): Set<string> {
+  return new Set(slots.filter((s) => s.kind === 'http' || (s.kind === 'auto' && s.address === wildcard)).map((s) => String(s.port)));
+}
+
+/** The mesh configuration with the Sidecar's own policy for hosts that the mesh does not know. */
+function meshOf(t: Translation, sidecar: Sidecar | undefined): MeshConfig {
+  const config = t.mesh.objects.meshConfig();
+  const mode = sidecar?.spec.outboundTrafficPolicy?.mode;
+  return mode === undefined ? config : { ...config, outboundTrafficPolicy: { mode } };
+}
+
+function objectsOf(selection: Selection | undefined): ObjectKey[] {
+  return selection?.object === undefined ? [] : [keyOf(selection.object)];
+}

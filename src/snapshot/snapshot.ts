@@ -1,0 +1,288 @@
+/** Brings the parts up to date with the objects and hands each proxy the list of its parts. */
+import { originText, type ObjectKey } from '../apis/object.ts';
+import type { Problem } from '../apis/problem.ts';
+import { Mesh, type MeshOptions } from '../mesh/mesh.ts';
+import type { Capabilities, Proxy } from '../mesh/model.ts';
+import type { Objects } from '../mesh/objects.ts';
+import { parseProxy } from '../mesh/proxy.ts';
+import { Visibility } from '../mesh/visibility.ts';
+import { Derived, SourceCollection } from '../store/collection.ts';
+import type { Validator } from '../wire/validate.ts';
+import type { Caller, ClaimedNode, Explanation, Part, Refusal, ResourceSource, Subscription, TypeUrl } from '../xds/source.ts';
+import { Encoder } from './encoder.ts';
+import { GatewayPart, type CredentialReader } from './gateway.ts';
+import { InboundPart } from './inbound.ts';
+import { LocalityPart } from './locality.ts';
+import { OutboundPart } from './outbound.ts';
+import type { SnapshotPart } from './part.ts';
+import { Parts } from './parts.ts';
+import { planFor, planKey, type Plan } from './plan.ts';
+import { SidecarPart } from './sidecar.ts';
+import type { ResourceTable } from './table.ts';
+import { identitiesTable, publicScope, type Translation } from './translation.ts';
+
+export interface SnapshotOptions {
+  readonly validator: Validator;
+  readonly readCredential: CredentialReader;
+  readonly untranslated: MeshOptions['untranslated'];
+  /** A fault of ours in a translation: the resource keeps its last state. */
+  readonly onFault: (collection: string, key: string, error: unknown) => void;
+  /** Why the caller may not be this node; undefined: it may. */
+  readonly admit: (node: ClaimedNode, caller: Caller) => string | undefined;
+  /** Secrets of the caller's own identity, for the life of one stream. */
+  readonly identityPart?: (caller: Caller) => { readonly part: SnapshotPart; release(): void } | undefined;
+}
+
+type Changed = Map<Part, Set<TypeUrl>>;
+
+export class Snapshot implements ResourceSource {
+  readonly objects: Objects;
+  readonly mesh: Mesh;
+  readonly visibility: Visibility;
+  readonly encoder: Encoder;
+  private readonly options: SnapshotOptions;
+  private readonly translations = new Map<Capabilities['kind'], Translation>();
+  private readonly parts = new Parts();
+  private readonly proxies: SourceCollection<Proxy>;
+  private readonly plans: Derived<Proxy, Plan>;
+  private readonly connections = new Map<string, Connection>();
+  private readonly changedPlans = new Set<string>();
+  private touched: [SnapshotPart, TypeUrl, ResourceTable][] = [];
+  private readonly handlers = new Set<(changed: ReadonlyMap<Part, ReadonlySet<TypeUrl>>) => void>();
+  private readonly problemsByPlace = new Map<string, readonly Problem[]>();
+  private generation = 0;
+  private connected = 0;
+  private flushing = false;
+
+  constructor(objects: Objects, options: SnapshotOptions) {
+    this.objects = objects;
+    this.options = options;
+    this.mesh = new Mesh(objects, { onFault: options.onFault, untranslated: options.untranslated });
+    this.visibility = new Visibility(this.mesh, options.onFault);
+    this.encoder = new Encoder(options.validator);
+    this.proxies = new SourceCollection<Proxy>(objects.graph, 'proxies', () => undefined);
+    this.plans = new Derived<Proxy, Plan>({
+      name: 'plans',
+      from: this.proxies,
+      reads: [this.mesh.workloads, this.mesh.services, this.mesh.virtualServices],
+      compute: (_id, proxy) => planFor(this.mesh, this.visibility, proxy),
+      equals: (a, b) => planKey(a) === planKey(b),
+      onFault: options.onFault,
+    });
+    this.plans.listen((id, now) => {
+      if (now !== undefined) this.changedPlans.add(id);
+    });
+  }
+
+  get settled(): boolean {
+    return !this.flushing;
+  }
+
+  get version(): string {
+    return String(this.generation);
+  }
+
+  /** True when objects have changed since the last flush. */
+  get dirty(): boolean {
+    return this.objects.graph.dirty;
+  }
+
+  onSettled(handler: (changed: ReadonlyMap<Part, ReadonlySet<TypeUrl>>) => void): () => void {
+    this.handlers.add(handler);
+    return () => this.handlers.delete(handler);
+  }
+
+  /** Translates what has changed and tells whoever listens. */
+  flush(): void {
+    const changed = this.settle();
+    if (changed.size === 0) return;
+    for (const handler of this.handlers) handler(changed);
+  }
+
+  /** Also for changes that come from outside the collections, such as renewed certificates. */
+  partTouched(part: SnapshotPart, type: TypeUrl, table: ResourceTable): void {
+    this.touched.push([part, type, table]);
+  }
+
+  open(node: ClaimedNode, caller: Caller): Subscription | Refusal {
+    const proxy = parseProxy(node);
+    if ('invalid' in proxy) return { refused: proxy.invalid };
+    const refused = this.options.admit(node, caller);
+    if (refused !== undefined) return { refused };
+    const connection = new Connection(this, `${node.id}-${++this.connected}`, node, this.options.identityPart?.(caller));
+    this.connections.set(connection.connectionId, connection);
+    this.proxies.set(connection.connectionId, proxy);
+    this.flush();
+    return connection;
+  }
+
+  /** @internal */
+  disconnect(connection: Connection): void {
+    this.connections.delete(connection.connectionId);
+    this.proxies.delete(connection.connectionId);
+    for (const part of connection.shared) this.parts.release(part);
+  }
+
+  /** Problems of all translations, each once. */
+  problems(): Problem[] {
+    const seen = new Map<string, Problem>();
+    for (const problems of this.problemsByPlace.values())
+      for (const problem of problems) seen.set(`${problem.object}|${problem.path}|${problem.message}`, problem);
+    return [...seen.values()];
+  }
+
+  get partCount(): number {
+    return this.parts.size;
+  }
+
+  /** `Kind/namespace/name (file:line)`. */
+  describe(key: ObjectKey): string {
+    const object = this.objects.object(key);
+    const where = object === undefined ? '' : originText(object.origin);
+    return where === '' ? key : `${key} (${where})`;
+  }
+
+  private settle(): Changed {
+    const changed: Changed = new Map();
+    if (this.flushing) throw new Error('flush within a flush');
+    this.flushing = true;
+    try {
+      const graph = this.objects.graph;
+      const replanned: Connection[] = [];
+      for (let round = 0; graph.dirty || this.changedPlans.size > 0; round++) {
+        if (round > 8) throw new Error('plans and parts do not settle');
+        graph.flush();
+        for (const id of this.changedPlans) {
+          const connection = this.connections.get(id);
+          const plan = this.plans.peek(id);
+          if (connection === undefined || plan === undefined) continue;
+          const proxy = this.proxies.peek(id);
+          if (proxy === undefined) continue;
+          this.assign(connection, plan, proxy.capabilities);
+          replanned.push(connection);
+        }
+        this.changedPlans.clear();
+      }
+      const touched = this.touched;
+      this.touched = [];
+      for (const [part, type, table] of touched) {
+        table.commit();
+        let types = changed.get(part);
+        if (types === undefined) changed.set(part, (types = new Set()));
+        types.add(type);
+      }
+      if (changed.size > 0) this.generation++;
+      this.flushing = false;
+      for (const connection of replanned) connection.replanned();
+    } finally {
+      this.flushing = false;
+    }
+    return changed;
+  }
+
+  private assign(connection: Connection, plan: Plan, capabilities: Capabilities): void {
+    const t = this.translation(capabilities);
+    const touched = this.partTouched.bind(this);
+    const shared: SnapshotPart[] = [];
+    if (plan.type === 'router') {
+      const key = `${capabilities.kind} gateway ${planKey(plan.gateway)}`;
+      shared.push(this.parts.acquire(key, () => new GatewayPart(t, key, plan.gateway, touched, this.options.readCredential)));
+    } else {
+      const baseKey = `${capabilities.kind} public`;
+      const base = this.parts.acquire(baseKey, () => new OutboundPart(t, baseKey, publicScope, touched));
+      const overlayKey = `${capabilities.kind} namespace ${planKey(plan.outbound)}`;
+      const overlay = this.parts.acquire(overlayKey, () => new OutboundPart(t, overlayKey, plan.outbound, touched, base), [base]);
+      if (plan.sidecar === undefined) {
+        shared.push(base, overlay);
+      } else {
+        const scope = plan.sidecar;
+        const key = `${capabilities.kind} sidecar ${planKey([scope, plan.outbound])}`;
+        shared.push(this.parts.acquire(key, () => new SidecarPart(t, key, scope, touched, [base, overlay]), [base, overlay]));
+        this.parts.release(base);
+        this.parts.release(overlay);
+      }
+      const location = plan.location;
+      if (location !== undefined) {
+        const key = `${capabilities.kind} locality ${planKey([plan.outbound.namespace, location, plan.sidecar])}`;
+        const only = plan.sidecar === undefined ? undefined : shared[0];
+        shared.push(
+          this.parts.acquire(
+            key,
+            () => new LocalityPart(t, key, plan.outbound.namespace, location, touched, only),
+            only === undefined ? [] : [only],
+          ),
+        );
+      }
+      const key = `${capabilities.kind} inbound ${planKey(plan.inbound)}`;
+      shared.push(this.parts.acquire(key, () => new InboundPart(t, key, plan.inbound, touched)));
+    }
+    for (const part of connection.shared) this.parts.release(part);
+    connection.shared = shared;
+  }
+
+  private translation(capabilities: Capabilities): Translation {
+    let t = this.translations.get(capabilities.kind);
+    if (t === undefined) {
+      t = {
+        mesh: this.mesh,
+        visibility: this.visibility,
+        encoder: this.encoder,
+        capabilities,
+        identities: identitiesTable(this.mesh),
+        report: (place, problems) => {
+          if (problems.length === 0) this.problemsByPlace.delete(place);
+          else this.problemsByPlace.set(place, problems);
+        },
+        onFault: this.options.onFault,
+      };
+      this.translations.set(capabilities.kind, t);
+    }
+    return t;
+  }
+}
+
+class Connection implements Subscription {
+  readonly connectionId: string;
+  readonly node: ClaimedNode;
+  shared: readonly SnapshotPart[] = [];
+  private readonly source: Snapshot;
+  private readonly identity: ReturnType<NonNullable<SnapshotOptions['identityPart']>>;
+  private handler: (() => void) | undefined;
+
+  constructor(
+    source: Snapshot,
+    connectionId: string,
+    node: ClaimedNode,
+    identity: ReturnType<NonNullable<SnapshotOptions['identityPart']>>,
+  ) {
+    this.source = source;
+    this.connectionId = connectionId;
+    this.node = node;
+    this.identity = identity;
+  }
+
+  get parts(): readonly SnapshotPart[] {
+    return this.identity === undefined ? this.shared : [...this.shared, this.identity.part];
+  }
+
+  onPartsChanged(handler: () => void): void {
+    this.handler = handler;
+  }
+
+  replanned(): void {
+    this.handler?.();
+  }
+
+  explain(type: TypeUrl, name: string): Explanation | undefined {
+    for (const part of this.parts.toReversed()) {
+      const objects = part.provenance(type, name);
+      if (objects !== undefined) return { part: part.id, objects: objects.map((key) => this.source.describe(key)) };
+    }
+    return undefined;
+  }
+
+  close(): void {
+    this.source.disconnect(this);
+    this.identity?.release();
+  }
+}
