@@ -1,13 +1,8 @@
-import { experimental, type ServerCredentials } from '@grpc/grpc-js';
 import { systemClock, type Clock } from './clock.ts';
 import { generateKey, privateKeyPem } from './keys.ts';
 import { Listeners } from './listeners.ts';
 import { Renewal, type Expiring } from './renewal.ts';
 import type { CertificateAuthority } from './signer.ts';
-
-type Provider = Parameters<typeof experimental.createCertificateProviderServerCredentials>[0];
-type CaListener = Parameters<Provider['addCaCertificateListener']>[0];
-type IdentityListener = Parameters<Provider['addIdentityCertificateListener']>[0];
 
 export interface ServingCertificateOptions {
   readonly ca: CertificateAuthority;
@@ -20,57 +15,58 @@ export interface ServingCertificateOptions {
   readonly onError?: (error: unknown, retryInMs: number) => void;
 }
 
-export interface ServingPair extends Expiring {
-  /** PEM, leaf first. */
+/** What a TLS server needs, in PEM. */
+export interface ServingMaterial {
+  /** Leaf first. */
   readonly certificateChain: string;
-  /** PEM, PKCS#8. */
+  /** PKCS#8. */
+  readonly privateKey: string;
+  /** All roots: client certificates are checked by them. */
+  readonly clientRoots: string;
+}
+
+interface ServingPair extends Expiring {
+  readonly certificateChain: string;
   readonly privateKey: string;
 }
 
-/** The daemon's own certificate, renewed before it ends, and handed to running servers. */
-export class ServingCertificate implements Provider {
+/** The daemon's own certificate, renewed before it ends, anew when the signer changes. */
+export class ServingCertificate {
   readonly #renewal: Renewal<ServingPair>;
   readonly #ca: CertificateAuthority;
   readonly #listeners = new Listeners();
-  readonly #caListeners = new Map<CaListener, () => void>();
-  readonly #identityListeners = new Map<IdentityListener, () => void>();
-  readonly #endings: (() => void)[];
+  readonly #endings: readonly (() => void)[];
 
   /** Issues the first one; throws a CredentialFault if that fails. */
   constructor(options: ServingCertificateOptions) {
-    const { ca, names, ttlMs } = options;
-    this.#ca = ca;
-    let first: unknown;
+    this.#ca = options.ca;
+    const failures: unknown[] = [];
     this.#renewal = new Renewal<ServingPair>({
-      issue: () => {
-        const { publicKey, privateKey } = generateKey('ec-p256');
-        const signed = ca.signServing(names, publicKey, ttlMs);
-        const certificateChain = [signed.leaf, ...signed.intermediates].join('');
-        return { certificateChain, privateKey: privateKeyPem(privateKey), issuedAt: signed.issuedAt, notAfter: signed.notAfter };
-      },
+      issue: () => issue(options),
       clock: options.clock ?? systemClock,
       random: options.random ?? Math.random,
       fraction: 0.5,
       jitter: 0.1,
       onRenewed: () => this.#listeners.notify(),
       onError: (error, retryInMs) => {
-        first ??= error;
+        failures.push(error);
         options.onError?.(error, retryInMs);
       },
     });
     this.#renewal.renew();
     if (this.#renewal.current === undefined) {
       this.#renewal.stop();
-      throw first;
+      throw failures[0];
     }
-    this.#endings = [ca.onAuthorityChange(() => this.#renewal.renew())];
+    this.#endings = [this.#ca.onAuthorityChange(() => this.#renewal.renew()), this.#ca.bundle.onChange(() => this.#listeners.notify())];
   }
 
-  get current(): ServingPair {
-    return this.#renewal.current as ServingPair; // the constructor has made sure of it
+  get current(): ServingMaterial {
+    const { certificateChain, privateKey } = this.#renewal.current as ServingPair; // the constructor has made sure of it
+    return { certificateChain, privateKey, clientRoots: this.#ca.bundle.pem };
   }
 
-  /** After each renewal. Returns the function that ends it. */
+  /** After each renewal and each change of the roots. Returns the function that ends it. */
   onChange(listener: () => void): () => void {
     return this.#listeners.add(listener);
   }
@@ -79,42 +75,15 @@ export class ServingCertificate implements Provider {
     for (const end of this.#endings) end();
     this.#renewal.stop();
   }
+}
 
-  /**
-   * Credentials of a gRPC server that follow the renewals and the roots. A client certificate is asked for and not demanded: a caller may have a
-   * token instead. (`ServerCredentials.createSsl` knows no such choice.)
-   */
-  grpcCredentials(): ServerCredentials {
-    return experimental.createCertificateProviderServerCredentials(this, this, false);
-  }
-
-  addCaCertificateListener(listener: CaListener): void {
-    const tell = (): void => listener({ caCertificate: Buffer.from(this.#ca.bundle.pem) });
-    this.#caListeners.set(listener, this.#ca.bundle.onChange(tell));
-    this.#tellLater(this.#caListeners, listener, tell);
-  }
-
-  removeCaCertificateListener(listener: CaListener): void {
-    this.#caListeners.get(listener)?.();
-    this.#caListeners.delete(listener);
-  }
-
-  addIdentityCertificateListener(listener: IdentityListener): void {
-    const tell = (): void =>
-      listener({ certificate: Buffer.from(this.current.certificateChain), privateKey: Buffer.from(this.current.privateKey) });
-    this.#identityListeners.set(listener, this.onChange(tell));
-    this.#tellLater(this.#identityListeners, listener, tell);
-  }
-
-  removeIdentityCertificateListener(listener: IdentityListener): void {
-    this.#identityListeners.get(listener)?.();
-    this.#identityListeners.delete(listener);
-  }
-
-  /** grpc-js adds its own watcher after it has added these listeners: what it were told at once, its server would never learn. */
-  #tellLater<L>(listeners: ReadonlyMap<L, () => void>, listener: L, tell: () => void): void {
-    process.nextTick(() => {
-      if (listeners.has(listener)) tell();
-    });
-  }
+function issue({ ca, names, ttlMs }: ServingCertificateOptions): ServingPair {
+  const { publicKey, privateKey } = generateKey('ec-p256');
+  const signed = ca.signServing(names, publicKey, ttlMs);
+  return {
+    certificateChain: [signed.leaf, ...signed.intermediates].join(''),
+    privateKey: privateKeyPem(privateKey),
+    issuedAt: signed.issuedAt,
+    notAfter: signed.notAfter,
+  };
 }
