@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { SecretSchema } from '#gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import { openssl } from '../identity/testing/openssl.ts';
 import { testFolder } from '../identity/testing/folder.ts';
-import { gatewaySecret, type CredentialResult, type SecretData } from './credentials.ts';
+import { gatewaySecret, type CredentialResult, type SecretObject } from './credentials.ts';
 
 const base64 = (text: string): string => Buffer.from(text).toString('base64');
 const now = Date.now() + 3600_000; // after the certificates that the tests make
@@ -23,12 +23,12 @@ function pair(...options: string[]): { certificate: string; key: string } {
   );
   return { certificate, key: openssl(['pkey', '-in', join(folder, 'key.pem')]) };
 }
-const secret = (name: string, data: Record<string, string>): SecretData => ({
+const secret = (name: string, data: Record<string, string>): SecretObject => ({
   namespace: 'istio-system',
   name,
-  data: Object.fromEntries(Object.entries(data).map(([key, text]) => [key, base64(text)])),
+  spec: { data: Object.fromEntries(Object.entries(data).map(([key, text]) => [key, base64(text)])) },
 });
-const get = (resourceName: string, ...secrets: SecretData[]): CredentialResult =>
+const get = (resourceName: string, ...secrets: SecretObject[]): CredentialResult =>
   gatewaySecret(
     resourceName,
     (name, namespace) => secrets.find((s) => s.name === name && (namespace ?? 'istio-system') === s.namespace),
@@ -59,7 +59,7 @@ describe('gateway credentials', () => {
       get('kubernetes://shop-cert', {
         namespace: 'istio-system',
         name: 'shop-cert',
-        stringData: { 'tls.crt': certificate, 'tls.key': key },
+        spec: { stringData: { 'tls.crt': certificate, 'tls.key': key } },
       }).problems,
     ).toEqual([]);
   });

@@ -9,16 +9,17 @@ import type { EncodedResource } from '../wire/resource.ts';
 import { parsePrivateKey, weaknessOf } from './keys.ts';
 import { readCertificates } from './pem.ts';
 
-/** What counts of a Kubernetes Secret. */
-export interface SecretData {
+/** What counts of a Kubernetes Secret, in the form of a configuration object. */
+export interface SecretObject {
   readonly namespace: string;
   readonly name: string;
-  /** `kubernetes.io/tls`, `Opaque`, ...; the keys of `data` decide, as in istiod. */
-  readonly type?: string;
-  /** Base64, as the API has it. */
-  readonly data?: Readonly<Record<string, string>>;
-  /** Plain text, as manifests may have it; wins over `data`. */
-  readonly stringData?: Readonly<Record<string, string>>;
+  /** Of `type` nothing is asked: the keys of the data decide, as in istiod. */
+  readonly spec: {
+    /** Base64, as the API has it. */
+    readonly data?: Readonly<Record<string, string>> | undefined;
+    /** Plain text, as manifests may have it; wins over `data`. */
+    readonly stringData?: Readonly<Record<string, string>> | undefined;
+  };
 }
 
 /** In the form of the problems of objects, without the object. */
@@ -53,7 +54,7 @@ const ocspKey = 'tls.ocsp-staple';
  */
 export function gatewaySecret(
   resourceName: string,
-  lookup: (name: string, namespace: string | undefined) => SecretData | undefined,
+  lookup: (name: string, namespace: string | undefined) => SecretObject | undefined,
   now: number,
 ): CredentialResult {
   const path = resourceName.startsWith(prefix) ? resourceName.slice(prefix.length).split('/') : [];
@@ -73,7 +74,7 @@ export function gatewaySecret(
 }
 
 /** A `tls_certificate` secret of a Secret with certificate chain and key. */
-export function tlsCertificate(resourceName: string, source: SecretData, now: number): CredentialResult {
+export function tlsCertificate(resourceName: string, source: SecretObject, now: number): CredentialResult {
   const problems: CredentialProblem[] = [];
   const certificate = entry(source, keys.certificate);
   const privateKey = entry(source, keys.privateKey);
@@ -104,7 +105,7 @@ export function tlsCertificate(resourceName: string, source: SecretData, now: nu
 }
 
 /** A `validation_context` secret of a Secret with CA certificates. */
-export function validationContext(resourceName: string, source: SecretData, now: number): CredentialResult {
+export function validationContext(resourceName: string, source: SecretObject, now: number): CredentialResult {
   const problems: CredentialProblem[] = [];
   const ca = entry(source, keys.ca);
   if (ca === undefined) return { secret: undefined, problems: [missing(source, keys.ca)] };
@@ -125,7 +126,7 @@ interface Entry {
   readonly bytes: Uint8Array;
 }
 
-function entry(source: SecretData, names: readonly string[]): Entry | undefined {
+function entry(source: SecretObject, names: readonly string[]): Entry | undefined {
   for (const name of names) {
     const found = rawEntry(source, name);
     if (found !== undefined && found.bytes.length > 0) return found;
@@ -133,10 +134,10 @@ function entry(source: SecretData, names: readonly string[]): Entry | undefined 
   return undefined;
 }
 
-function rawEntry(source: SecretData, name: string): Entry | undefined {
-  const plain = source.stringData?.[name];
+function rawEntry(source: SecretObject, name: string): Entry | undefined {
+  const plain = source.spec.stringData?.[name];
   if (plain !== undefined) return { path: `stringData[${name}]`, bytes: Buffer.from(plain) };
-  const encoded = source.data?.[name];
+  const encoded = source.spec.data?.[name];
   return encoded === undefined ? undefined : { path: `data[${name}]`, bytes: Buffer.from(encoded, 'base64') };
 }
 
@@ -144,11 +145,11 @@ function text(found: Entry): string {
   return Buffer.from(found.bytes).toString('latin1');
 }
 
-function where(source: SecretData, found: Entry): string {
+function where(source: SecretObject, found: Entry): string {
   return `Secret ${source.namespace}/${source.name}: ${found.path}`;
 }
 
-function missing(source: SecretData, names: readonly string[]): CredentialProblem {
+function missing(source: SecretObject, names: readonly string[]): CredentialProblem {
   const message = `Secret ${source.namespace}/${source.name} has no ${names.join(' or ')}`;
   return { path: 'data', reason: 'Invalid', severity: 'error', message };
 }
@@ -167,7 +168,7 @@ function attempt<T>(problems: CredentialProblem[], path: string, read: () => T):
   }
 }
 
-function flaws(leaf: X509Certificate, key: KeyObject | undefined, source: SecretData, found: Entry, now: number): CredentialProblem[] {
+function flaws(leaf: X509Certificate, key: KeyObject | undefined, source: SecretObject, found: Entry, now: number): CredentialProblem[] {
   const error = (message: string): CredentialProblem => ({
     path: found.path,
     reason: 'Invalid',
@@ -183,7 +184,7 @@ function flaws(leaf: X509Certificate, key: KeyObject | undefined, source: Secret
 }
 
 /** Envoy serves an expired certificate, so that it is a warning. */
-function validity(certificate: X509Certificate, source: SecretData, found: Entry, now: number): CredentialProblem[] {
+function validity(certificate: X509Certificate, source: SecretObject, found: Entry, now: number): CredentialProblem[] {
   const warning = (message: string): CredentialProblem[] => [
     { path: found.path, reason: 'Invalid', severity: 'warning', message: `${where(source, found)}: ${message}` },
   ];
