@@ -91,7 +91,14 @@ export class DeltaHosts {
     }
   }
 
-  #sort(change: Change, changes: readonly Change[], view: PartsView, encoder: Encoder, due: RouteChanges, orphans: Map<string, readonly string[]>): void {
+  #sort(
+    change: Change,
+    changes: readonly Change[],
+    view: PartsView,
+    encoder: Encoder,
+    due: RouteChanges,
+    orphans: Map<string, readonly string[]>,
+  ): void {
     const alone = view.standsAlone(virtualHostType, change, changes);
     for (const [route, step] of encoder.hostSteps(change.table, change.names)) {
       if (!this.#announced.has(route)) continue;
@@ -100,7 +107,11 @@ export class DeltaHosts {
         continue;
       }
       if (alone) due.addStep(route, step);
-      else due.addNames(route, namesOf(step).filter((name) => view.affected(virtualHostType, name, changes)));
+      else
+        due.addNames(
+          route,
+          namesOf(step).filter((name) => view.affected(virtualHostType, name, changes)),
+        );
     }
   }
 
@@ -112,7 +123,11 @@ export class DeltaHosts {
     }
     for (const [route, names] of byRoute(claims.keys())) {
       if (!this.#announced.has(route)) due.releases.set(route, names);
-      else due.addNames(route, names.filter((name) => view.find(virtualHostType, name) === undefined));
+      else
+        due.addNames(
+          route,
+          names.filter((name) => view.find(virtualHostType, name) === undefined),
+        );
     }
   }
 
@@ -127,7 +142,8 @@ export class DeltaHosts {
     const own: OwnFrame[] = [];
     for (const name of view.namesUnder(virtualHostType, route)) {
       const resource = view.find(virtualHostType, name);
-      if (resource !== undefined && state.repair?.excludes(name) !== true) own.push({ resource, frame: deltaFrame(virtualHostType, resource) });
+      if (resource !== undefined && state.repair?.excludes(name) !== true)
+        own.push({ resource, frame: deltaFrame(virtualHostType, resource) });
     }
     if (own.length === 0 && removed.size === 0) removed.add(`${route}/-`);
     return { steps: [], own, removed: [...removed] };
@@ -183,7 +199,7 @@ function namesOf(step: Step): string[] {
 }
 
 /** The only table that has hosts of the route, if no other hides one of them. */
-function onlyTableWith(route: string, view: PartsView): Table | undefined {
+export function onlyTableWith(route: string, view: PartsView): Table | undefined {
   const tables = view.parts.map((part) => part.table(virtualHostType)).filter((table) => table !== undefined);
   const having = tables.filter((table) => !isEmpty(table.namesUnder(route)));
   const [only] = having;

@@ -264,7 +264,7 @@ describe('a reconnect', () => {
     client.send('LDS', { claims: { l: '1', virtualInbound: '1', old: '1' } });
     client.send('RDS', { sub: ['80'], claims: { '80': '1' } });
     client.send('VHDS', { claims: { '80/a': '0', '80/b': '1', '80/gone': '1', '81/x': '1' } });
-expect(client.settle()).toEqual(['CDS c2@1', 'EDS c2@1', 'LDS -old', 'RDS', 'VHDS -81/x', 'VHDS 80/a@1 -80/gone', 'CDS -gone']);
+    expect(client.settle()).toEqual(['CDS c2@1', 'EDS c2@1', 'LDS -old', 'RDS', 'VHDS -81/x', 'VHDS 80/a@1 -80/gone', 'CDS -gone']);
     expect(client.stream.types.get(EDS)?.subscribed).toBe('*');
   });
 

@@ -194,7 +194,8 @@ export class DeltaStream extends Stream {
       const resource = this.#view.find(state.type, name);
       if (resource?.version !== version) continue;
       state.owed.delete(name);
-      if (state.type === routeType && resource.vhds === true) this.#hosts.routeClaimed(name, this.types.get(virtualHostType)?.pointers !== undefined);
+      if (state.type === routeType && resource.vhds === true)
+        this.#hosts.routeClaimed(name, this.types.get(virtualHostType)?.pointers !== undefined);
     }
     state.claims = undefined;
   }

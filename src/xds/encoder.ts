@@ -149,10 +149,7 @@ function join(frames: readonly Uint8Array[]): Uint8Array {
 }
 
 /** `vhds { config_source { ads {} initial_fetch_timeout {} resource_api_version: V3 } }`; with the default timeout Envoy serves 404 after 15 s. */
-const vhdsField = field(
-  routeConfigurationFields.vhds,
-  field(1, field(3), field(4), Uint8Array.of(6 * 8, 2)),
-);
+const vhdsField = field(routeConfigurationFields.vhds, field(1, field(3), field(4), Uint8Array.of(6 * 8, 2)));
 
 /** Types of which a resource is asked for because another names it. */
 export const outerType: Readonly<Record<string, TypeUrl>> = { [endpointType]: clusterType };

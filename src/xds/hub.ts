@@ -1,7 +1,9 @@
-import { DeltaStream, type DeltaRequest } from './delta-stream.ts';
+import { DeltaStream } from './delta-stream.ts';
 import { Encoder } from './encoder.ts';
 import { Fanout, type Pumped } from './fanout.ts';
 import { FlightBudget } from './budget.ts';
+import { JoinedRoutes } from './joined-routes.ts';
+import { SotwStream } from './sotw-stream.ts';
 import { defaultLimits, DistrustedClaims, type Stream, type StreamLimits, type StreamShared, type Wire } from './stream.ts';
 import type { Caller, ClaimedNode, Part, ResourceSource, StreamObserver, StreamStatus, Subscription } from './source.ts';
 
@@ -43,6 +45,7 @@ export class Hub {
       observer,
       now,
       encoder: new Encoder(options.maxCachedBytes === undefined ? {} : { maxCachedBytes: options.maxCachedBytes }),
+      joinedRoutes: new JoinedRoutes(),
       budget: new FlightBudget(options.maxBytesInFlight ?? 64 * 1024 * 1024),
       fanout: this.#fanout,
       limits: { ...defaultLimits, ...options.limits },
@@ -64,6 +67,10 @@ export class Hub {
 
   openDelta(node: ClaimedNode, caller: Caller, wire: Wire): DeltaStream | Refused {
     return this.#open(node, caller, (subscription) => new DeltaStream(this.#shared, subscription, caller, wire, this.#ended));
+  }
+
+  openSotw(node: ClaimedNode, caller: Caller, wire: Wire): SotwStream | Refused {
+    return this.#open(node, caller, (subscription) => new SotwStream(this.#shared, subscription, caller, wire, this.#ended));
   }
 
   /** Once a second or so: deadlines of streams. */
@@ -128,5 +135,3 @@ export class Hub {
     this.#partsOf.delete(stream);
   }
 }
-
-export type { DeltaRequest };

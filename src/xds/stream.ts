@@ -1,5 +1,6 @@
 import type { Encoder } from './encoder.ts';
 import type { FlightBudget, Waiter } from './budget.ts';
+import type { JoinedRoutes } from './joined-routes.ts';
 import type { Fanout, Pumped } from './fanout.ts';
 import type { Caller, ResourceSource, StreamObserver, StreamStatus, Subscription, TypeStatus, TypeUrl } from './source.ts';
 
@@ -12,13 +13,7 @@ export interface Wire {
 
 /** Status codes of gRPC with which a stream is ended. */
 export type EndCode =
-  | 'UNAVAILABLE'
-  | 'UNAUTHENTICATED'
-  | 'PERMISSION_DENIED'
-  | 'INVALID_ARGUMENT'
-  | 'RESOURCE_EXHAUSTED'
-  | 'ABORTED'
-  | 'DEADLINE_EXCEEDED';
+  'UNAVAILABLE' | 'UNAUTHENTICATED' | 'PERMISSION_DENIED' | 'INVALID_ARGUMENT' | 'RESOURCE_EXHAUSTED' | 'ABORTED' | 'DEADLINE_EXCEEDED';
 
 export interface StreamLimits {
   /** Names that one stream may hold for itself, per type. Default 50,000. */
@@ -55,6 +50,7 @@ export interface StreamShared {
   readonly source: ResourceSource;
   readonly observer: StreamObserver;
   readonly encoder: Encoder;
+  readonly joinedRoutes: JoinedRoutes;
   readonly budget: FlightBudget;
   readonly fanout: Fanout;
   readonly now: () => number;
@@ -107,6 +103,7 @@ export abstract class Stream implements StreamStatus, Waiter, Pumped {
   #pendingBytes = 0;
   #budgetBytes = 0;
   #inLine = false;
+  #expiresAtMs = Infinity;
   #progressAtMs: number;
   #nonce = 0;
 
@@ -147,9 +144,18 @@ export abstract class Stream implements StreamStatus, Waiter, Pumped {
     if (!this.#closed) this.shared.fanout.add(this);
   }
 
+  /** What was proven of the caller ends then, and the stream with it. */
+  expireIn(ms: number): void {
+    this.#expiresAtMs = this.shared.now() + ms;
+  }
+
   /** Called about once a second. */
   tick(nowMs: number): void {
     if (this.#closed) return;
+    if (nowMs >= this.#expiresAtMs) {
+      this.end('UNAUTHENTICATED', 'the credentials with which the stream was opened have expired');
+      return;
+    }
     if (this.#pendingBytes > 0 && nowMs - this.#progressAtMs > this.shared.limits.stallMs) {
       this.end('RESOURCE_EXHAUSTED', `nothing was read for ${Math.round((nowMs - this.#progressAtMs) / 1000)} s`);
       return;

@@ -70,7 +70,12 @@ export class PartsView {
       const table = this.parts[i]?.table(type);
       if (table === undefined) continue;
       for (const name of change.names) {
-        if (i > change.index ? table.get(name) !== undefined || table.hides(name) : table.get(name) !== undefined && change.table.get(name) === undefined && !change.table.hides(name)) return false;
+        if (
+          i > change.index
+            ? table.get(name) !== undefined || table.hides(name)
+            : table.get(name) !== undefined && change.table.get(name) === undefined && !change.table.hides(name)
+        )
+          return false;
       }
     }
     return true;

@@ -1,0 +1,154 @@
+import { readFileSync } from 'node:fs';
+import { create, fromBinary } from '@bufbuild/protobuf';
+import {
+  credentials,
+  makeGenericClientConstructor,
+  Metadata,
+  ServerCredentials,
+  type ClientDuplexStream,
+  type Server,
+} from '@grpc/grpc-js';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import {
+  DeltaDiscoveryRequestSchema,
+  DeltaDiscoveryResponseSchema,
+  DiscoveryRequestSchema,
+  DiscoveryResponseSchema,
+  type DeltaDiscoveryRequest,
+  type DiscoveryRequest,
+} from '#gen/envoy/service/discovery/v3/discovery_pb.js';
+import { loadServices } from '../wire/services.ts';
+import { Hub } from './hub.ts';
+import { createGrpcServer, Listener } from './listener.ts';
+import { DiscoveryService, type Authenticate } from './server.ts';
+import { FakeSource } from './testing/fake-source.ts';
+import { TestObserver, typeOf } from './testing/harness.ts';
+
+const services = loadServices(readFileSync(new URL('../../generated/services.binpb', import.meta.url)));
+const Client = makeGenericClientConstructor(services.aggregatedDiscovery, 'ads');
+
+let source: FakeSource;
+let observer: TestObserver;
+let hub: Hub;
+let server: Server;
+let listener: Listener;
+let authenticate: Authenticate;
+const clients: InstanceType<typeof Client>[] = [];
+
+beforeEach(async () => {
+  authenticate = ({ peer }) => Promise.resolve({ caller: { address: peer, secure: false } });
+  source = new FakeSource((node) => (node.id === 'liar' ? { refused: 'not who you say' } : [...source.parts.values()]));
+  source.part('a').set(typeOf('CDS'), 'c', '1');
+  source.flush();
+  observer = new TestObserver();
+  hub = new Hub({ source, observer, now: () => performance.now(), later: setImmediate, limits: { stallMs: 50 } });
+  server = createGrpcServer();
+  const service = new DiscoveryService({
+    hub,
+    observer,
+    authenticate: (call) => authenticate(call),
+    secure: false,
+    firstRequestMs: 50,
+    maxStreams: 3,
+    breakConnection: (peer) => listener.breakConnection(peer),
+  });
+  server.addService(services.aggregatedDiscovery, service.handlers);
+  listener = await Listener.listen(server, { credentials: ServerCredentials.createInsecure(), host: '127.0.0.1', port: 0 });
+});
+
+afterEach(async () => {
+  hub.close();
+  for (const client of clients.splice(0)) client.close();
+  await listener.close(100);
+  server.forceShutdown();
+});
+
+function open<Q>(method: 'DeltaAggregatedResources' | 'StreamAggregatedResources'): ClientDuplexStream<Q, Uint8Array> {
+  const client = new Client(`127.0.0.1:${listener.port}`, credentials.createInsecure());
+  clients.push(client);
+  const call = (client[method] as unknown as (metadata: Metadata) => ClientDuplexStream<Q, Uint8Array>).call(client, new Metadata());
+  call.on('error', () => undefined);
+  return call;
+}
+
+function next(call: ClientDuplexStream<never, Uint8Array> | ClientDuplexStream<DeltaDiscoveryRequest, Uint8Array>): Promise<Uint8Array> {
+  return new Promise((resolve) => call.once('data', resolve));
+}
+
+function statusOf(call: { once(event: 'status', handler: (status: { code: number; details: string }) => void): unknown }): Promise<string> {
+  return new Promise((resolve) => call.once('status', ({ code, details }) => resolve(`${code} ${details}`)));
+}
+
+const cds = () => create(DeltaDiscoveryRequestSchema, { node: { id: 'n' }, typeUrl: typeOf('CDS') });
+
+test('delta: a change arrives', async () => {
+  const call = open<DeltaDiscoveryRequest>('DeltaAggregatedResources');
+  call.write(cds());
+  const first = fromBinary(DeltaDiscoveryResponseSchema, await next(call));
+  expect(first.resources.map((resource) => [resource.name, resource.version, new TextDecoder().decode(resource.resource?.value)])).toEqual([
+    ['c', '1', '1'],
+  ]);
+  call.write(create(DeltaDiscoveryRequestSchema, { typeUrl: typeOf('CDS'), responseNonce: first.nonce }));
+  source.part('a').set(typeOf('CDS'), 'c', '2');
+  source.flush();
+  expect(fromBinary(DeltaDiscoveryResponseSchema, await next(call)).resources[0]?.version).toBe('2');
+  expect(observer.events).toEqual(['connected n-1', `acked CDS ${first.nonce}`].slice(0, observer.events.length));
+  call.end();
+  expect(await statusOf(call)).toBe('0 OK');
+  expect(hub.streams.size).toBe(0);
+});
+
+test('state of the world', async () => {
+  const call = open<DiscoveryRequest>('StreamAggregatedResources');
+  call.write(create(DiscoveryRequestSchema, { node: { id: 'n' }, typeUrl: typeOf('CDS') }));
+  const first = fromBinary(DiscoveryResponseSchema, await next(call as ClientDuplexStream<never, Uint8Array>));
+  expect(first.resources.map((resource) => new TextDecoder().decode(resource.value))).toEqual(['1']);
+});
+
+test('a stream without a request is ended', async () => {
+  expect(await statusOf(open('DeltaAggregatedResources'))).toBe('4 no request within 50 ms');
+});
+
+test('a node without an id, a claim that is not believed, and credentials that prove nothing', async () => {
+  const anonymous = open<DeltaDiscoveryRequest>('DeltaAggregatedResources');
+  anonymous.write(create(DeltaDiscoveryRequestSchema, { node: {}, typeUrl: typeOf('CDS') }));
+  expect(await statusOf(anonymous)).toBe('3 node.id is empty');
+  const liar = open<DeltaDiscoveryRequest>('DeltaAggregatedResources');
+  liar.write(create(DeltaDiscoveryRequestSchema, { node: { id: 'liar' }, typeUrl: typeOf('CDS') }));
+  expect(await statusOf(liar)).toBe('7 not who you say');
+  authenticate = () => Promise.resolve({ refused: 'no token' });
+  expect(await statusOf(open('DeltaAggregatedResources'))).toBe('16 no token');
+  expect(observer.events).toEqual(['refused node.id is empty', 'refused not who you say', 'refused no token']);
+});
+
+test('too many streams', async () => {
+  const calls = [1, 2, 3].map(() => open<DeltaDiscoveryRequest>('DeltaAggregatedResources'));
+  for (const call of calls) call.write(cds());
+  await Promise.all(calls.map(next));
+  expect(await statusOf(open('DeltaAggregatedResources'))).toBe('8 there are 3 streams already');
+  calls[0]?.cancel();
+  await new Promise<void>((resolve) => {
+    const poll = (): void => void (hub.streams.size === 2 ? resolve() : setImmediate(poll));
+    poll();
+  });
+  const another = open<DeltaDiscoveryRequest>('DeltaAggregatedResources');
+  another.write(cds());
+  expect((await next(another)).byteLength).toBeGreaterThan(0);
+});
+
+test('credentials that expire end the stream', async () => {
+  authenticate = ({ peer }) => Promise.resolve({ caller: { address: peer, secure: true }, validForMs: 0 });
+  const call = open<DeltaDiscoveryRequest>('DeltaAggregatedResources');
+  call.write(cds());
+  await next(call);
+  hub.tick();
+  expect(await statusOf(call)).toBe('16 the credentials with which the stream was opened have expired');
+});
+
+test('a request that is too large', async () => {
+  const call = open<DeltaDiscoveryRequest>('DeltaAggregatedResources');
+  call.write(
+    create(DeltaDiscoveryRequestSchema, { node: { id: 'n' }, typeUrl: typeOf('CDS'), resourceNamesSubscribe: ['x'.repeat(5 << 20)] }),
+  );
+  expect(await statusOf(call)).toMatch(/^8 /);
+});

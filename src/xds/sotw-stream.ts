@@ -1,0 +1,307 @@
+import { sotwResource, sotwResponse } from '../wire/join.ts';
+import { clusterType, endpointType, listenerType, routeType, virtualHostType } from '../wire/types.ts';
+import { isWildcardByDefault, servingRank } from './delta-type.ts';
+import { emptyLoadAssignment, routeOf } from './encoder.ts';
+import { suspectsIn } from './repair.ts';
+import { SotwType } from './sotw-type.ts';
+import { Stream, type StreamShared, type Wire } from './stream.ts';
+import { PartsView } from './view.ts';
+import type { EncodedResource } from '../wire/resource.ts';
+import type { Caller, Subscription, TypeUrl } from './source.ts';
+
+/** The fields of a DiscoveryRequest that matter after the first message. */
+export interface SotwRequest {
+  readonly typeUrl: string;
+  readonly resourceNames: readonly string[];
+  readonly responseNonce: string;
+  readonly errorDetail?: { readonly message: string } | undefined;
+}
+
+const maxTypes = 32;
+const maxWaitingRequests = 1000;
+
+interface Draft {
+  readonly frames: readonly Uint8Array[];
+  readonly names: readonly string[];
+  readonly resources?: readonly EncodedResource[];
+}
+
+/** The state-of-the-world form of ADS for one proxy: whole route tables, and no removal but by absence. */
+export class SotwStream extends Stream {
+  readonly protocol = 'sotw';
+  readonly types = new Map<TypeUrl, SotwType>();
+  #ordered: readonly SotwType[] = [];
+  #view: PartsView;
+  readonly #waiting: SotwRequest[] = [];
+  /** Since when clusters that have gone are still sent. */
+  #keepingClustersSinceMs: number | undefined;
+
+  constructor(shared: StreamShared, subscription: Subscription, caller: Caller, wire: Wire, onEnd: (stream: Stream) => void) {
+    super(shared, subscription, caller, wire, onEnd);
+    this.#view = new PartsView(subscription.parts);
+  }
+
+  receive(request: SotwRequest): void {
+    if (this.closed) return;
+    if (request.typeUrl === '') {
+      this.end('INVALID_ARGUMENT', 'a discovery request needs a type_url');
+      return;
+    }
+    if (this.#waiting.push(request) > maxWaitingRequests) {
+      this.end('RESOURCE_EXHAUSTED', `more than ${maxWaitingRequests} requests are waiting`);
+      return;
+    }
+    this.pump();
+  }
+
+  override partsChanged(): void {
+    const next = new PartsView(this.subscription.parts);
+    for (const state of this.types.values()) {
+      if (state.pointers === undefined) continue;
+      const differences = this.#view.differences(state.type, state.pointers, next);
+      // A state of the world needs no names to remove: what is not known is sent.
+      if (differences === undefined) state.due = true;
+      else this.#touch(state, differences);
+      if (state.type === routeType) {
+        state.due = true;
+        state.hostPointers = next.pointers(virtualHostType);
+      }
+      state.pointers = next.pointers(state.type);
+    }
+    this.#view = next;
+    this.resume();
+  }
+
+  protected override settled(): void {
+    while (!this.closed) {
+      const request = this.#waiting.shift();
+      if (request === undefined) return;
+      this.#accept(request);
+    }
+  }
+
+  protected override sendDue(): void {
+    const withChanges = this.#unackedBytes() <= this.shared.limits.maxUnackedBytes;
+    for (const state of this.#ordered) {
+      if (!this.#serve(state, withChanges)) return;
+    }
+    this.#dropClusters();
+  }
+
+  protected override checkDeadlines(nowMs: number): void {
+    const { removalPatienceMs, clustersPatienceMs } = this.shared.limits;
+    const dropDue = this.#keepingClustersSinceMs !== undefined && nowMs - this.#keepingClustersSinceMs >= removalPatienceMs;
+    const listenersDue = nowMs - this.connectedAtMs >= clustersPatienceMs && this.types.get(listenerType)?.due === true;
+    if (dropDue || listenersDue || this.#ordered.some((state) => state.unacked)) this.resume();
+  }
+
+  protected override released(): void {}
+
+  // Requests
+
+  #accept(request: SotwRequest): void {
+    const known = this.types.get(request.typeUrl);
+    if (known === undefined) {
+      if (this.types.size >= maxTypes) this.end('RESOURCE_EXHAUSTED', `more than ${maxTypes} types are subscribed`);
+      else this.#begin(request);
+      return;
+    }
+    // A request that crossed a newer response: what it says comes again with the answer to that.
+    if (request.responseNonce !== known.sentNonce) return;
+    const repeated = !known.unacked;
+    if (!repeated) this.#answered(known, request);
+    this.#subscribe(known, request.resourceNames, repeated);
+  }
+
+  #begin(request: SotwRequest): void {
+    const state = new SotwType(request.typeUrl);
+    this.types.set(request.typeUrl, state);
+    this.#ordered = [...this.types.values()].sort((a, b) => servingRank(a.type) - servingRank(b.type));
+    state.wildcard = request.resourceNames.includes('*') || (request.resourceNames.length === 0 && isWildcardByDefault(state.type));
+    this.#setNames(state, request.resourceNames);
+    state.due = state.wildcard || state.names.size > 0;
+  }
+
+  #answered(state: SotwType, request: SotwRequest): void {
+    state.unacked = false;
+    state.unackedBytes = 0;
+    if (request.errorDetail === undefined) {
+      state.ackedNonce = state.sentNonce;
+      state.ackedVersion = state.sentVersion;
+      delete state.lastError;
+      this.shared.observer.acked(this, state.type, request.responseNonce, this.shared.now() - state.sentAtMs);
+      return;
+    }
+    // The proxy keeps what it has; to send the same again would only be refused again.
+    const { message } = request.errorDetail;
+    state.lastError = message;
+    const suspects = suspectsIn(message, state.sentNames);
+    this.shared.observer.rejected(this, state.type, suspects.length > 0 ? suspects : state.sentNames, message);
+  }
+
+  #subscribe(state: SotwType, names: readonly string[], repeated: boolean): void {
+    if (names.includes('*')) state.wildcard = true;
+    else if (names.length > 0) state.wildcard = false;
+    if (state.wildcard) return;
+    const before = state.names;
+    this.#setNames(state, names);
+    const added = [...state.names].filter((name) => !before.has(name));
+    if (added.length > 0) {
+      if (state.type === endpointType) for (const name of added) state.dueNames.add(name);
+      else state.due = true;
+    } else if (repeated && state.names.size > 0) {
+      // After CDS Envoy asks for the endpoints of changed clusters with what looks like one more ACK, the names in another order.
+      state.due = true;
+    }
+  }
+
+  #setNames(state: SotwType, names: readonly string[]): void {
+    if (names.length > this.shared.limits.maxNames) {
+      this.end('RESOURCE_EXHAUSTED', `more than ${this.shared.limits.maxNames} names of ${state.type} are subscribed`);
+      return;
+    }
+    state.names = new Set(names.filter((name) => name !== '*').map((name) => this.#view.find(state.type, name)?.name ?? name));
+  }
+
+  // Responses
+
+  /** False when the stream has to wait. */
+  #serve(state: SotwType, withChanges: boolean): boolean {
+    if (state.type === listenerType && this.#clustersAreMissing()) return true;
+    if (state.pointers !== undefined && withChanges && !this.#noteChanges(state)) return false;
+    if (!state.due && state.dueNames.size === 0) return true;
+    if (state.type === clusterType && this.#onlyRemoves(state)) return true;
+    const draft = this.#draft(state);
+    let bytes = 128;
+    for (const frame of draft.frames) bytes += frame.byteLength;
+    if (!this.reserve(bytes)) return false;
+    this.#send(state, draft, bytes);
+    return this.writable;
+  }
+
+  #clustersAreMissing(): boolean {
+    if (this.types.has(clusterType) || !this.types.has(endpointType)) return false;
+    return this.shared.now() - this.connectedAtMs < this.shared.limits.clustersPatienceMs;
+  }
+
+  /** Turns what has changed since the pointers into what is due. */
+  #noteChanges(state: SotwType): boolean {
+    const changes = this.#view.changes(state.type, state.pointers ?? []);
+    state.pointers = this.#view.pointers(state.type);
+    if (changes === undefined) state.due = true;
+    else for (const change of changes) this.#touch(state, change.names, (name) => this.#view.affected(state.type, name, changes));
+    if (state.type !== routeType) return true;
+    const hosts = state.hostPointers === undefined ? [] : this.#view.changes(virtualHostType, state.hostPointers);
+    state.hostPointers = this.#view.pointers(virtualHostType);
+    if (hosts === undefined) state.due = true;
+    else for (const change of hosts) for (const name of change.names) if (state.names.has(routeOf(name))) state.due = true;
+    return true;
+  }
+
+  #touch(state: SotwType, names: Iterable<string>, isVisible: (name: string) => boolean = () => true): void {
+    for (const name of names) {
+      if (!state.has(name) || !isVisible(name)) continue;
+      if (state.type === endpointType && !state.wildcard) state.dueNames.add(name);
+      else state.due = true;
+    }
+  }
+
+  #draft(state: SotwType): Draft {
+    if (state.type === clusterType) return this.#clusters(state, true);
+    if (state.wildcard) {
+      const tables = this.#view.disjointTables(state.type);
+      if (tables !== undefined && state.type !== routeType) {
+        const steps = tables.map((table) => this.shared.encoder.whole('sotw', state.type, table));
+        return {
+          frames: steps.map((step) => step.frames),
+          names: steps.flatMap((step) => step.resources.map((resource) => resource.name)),
+        };
+      }
+      return this.#some(state, [...this.#view.resources(state.type)]);
+    }
+    const resources: EncodedResource[] = [];
+    for (const name of state.due ? state.names : state.dueNames) {
+      const resource = this.#view.find(state.type, name) ?? (state.type === endpointType ? emptyLoadAssignment(name) : undefined);
+      if (resource !== undefined) resources.push(resource);
+    }
+    return this.#some(state, resources);
+  }
+
+  #some(state: SotwType, resources: readonly EncodedResource[]): Draft {
+    const frames = resources.map((resource) =>
+      state.type === routeType ? this.shared.joinedRoutes.frame(this.#view, resource) : sotwResource(state.type, resource.bytes),
+    );
+    return { frames, names: resources.map((resource) => resource.name) };
+  }
+
+  /** The clusters there are and, as long as listeners and routes may still name them, those that have gone. */
+  #clusters(state: SotwType, keepGone: boolean): Draft {
+    const now = this.#subscribed(state);
+    const present = new Set(now.map((resource) => resource.name));
+    const gone = keepGone ? state.previous.filter((resource) => !present.has(resource.name)) : [];
+    if (gone.length > 0) this.#keepingClustersSinceMs ??= this.shared.now();
+    const before = new Map(state.previous.map((resource) => [resource.name, resource.version]));
+    const endpoints = this.types.get(endpointType);
+    for (const { name, version } of now) {
+      if (endpoints?.pointers !== undefined && before.get(name) !== version && endpoints.has(name)) endpoints.dueNames.add(name);
+    }
+    const all = [...now, ...gone];
+    return { ...this.#some(state, all), resources: all };
+  }
+
+  #subscribed(state: SotwType): EncodedResource[] {
+    const resources = [...this.#view.resources(state.type)];
+    return state.wildcard ? resources : resources.filter((resource) => state.names.has(resource.name));
+  }
+
+  /** Nothing new: the removal alone comes last. */
+  #onlyRemoves(state: SotwType): boolean {
+    if (state.sentNonce === '' || state.previous.length === 0) return false;
+    const before = new Map(state.previous.map((resource) => [resource.name, resource.version]));
+    const now = this.#subscribed(state);
+    if (now.length >= before.size || now.some((resource) => before.get(resource.name) !== resource.version)) return false;
+    state.due = false;
+    this.#keepingClustersSinceMs ??= this.shared.now();
+    return true;
+  }
+
+  #dropClusters(): void {
+    const state = this.types.get(clusterType);
+    if (this.#keepingClustersSinceMs === undefined || state === undefined) return;
+    const used = [listenerType, routeType].some((type) => this.types.get(type)?.unacked === true);
+    if (used && this.shared.now() - this.#keepingClustersSinceMs < this.shared.limits.removalPatienceMs) return;
+    const draft = this.#clusters(state, false);
+    let bytes = 128;
+    for (const frame of draft.frames) bytes += frame.byteLength;
+    if (!this.reserve(bytes)) return;
+    this.#keepingClustersSinceMs = undefined;
+    this.#send(state, draft, bytes);
+  }
+
+  #send(state: SotwType, draft: Draft, reserved: number): void {
+    const nonce = this.nextNonce();
+    const { version } = this.shared.source;
+    const message = sotwResponse({
+      version,
+      typeUrl: state.type,
+      nonce,
+      resources: draft.frames,
+      ...(this.shared.controlPlane !== undefined && { controlPlane: this.shared.controlPlane }),
+    });
+    state.sent(nonce, version, this.shared.now(), message.byteLength, draft.names);
+    if (draft.resources !== undefined) state.previous = draft.resources;
+    state.due = false;
+    state.dueNames.clear();
+    state.pointers ??= this.#view.pointers(state.type);
+    if (state.type === routeType) state.hostPointers ??= this.#view.pointers(virtualHostType);
+    this.write(message, reserved);
+    this.shared.observer.sent(this, state.type, message.byteLength, draft.names.length, 0);
+  }
+
+  #unackedBytes(): number {
+    const sinceMs = this.shared.now() - this.shared.limits.unackedPatienceMs;
+    let bytes = 0;
+    for (const state of this.#ordered) if (state.unacked && state.sentAtMs > sinceMs) bytes += state.unackedBytes;
+    return bytes;
+  }
+}

@@ -1,0 +1,56 @@
+import type { EncodedResource } from '../wire/resource.ts';
+import type { TypeStatus, TypeUrl } from './source.ts';
+import type { Pointers } from './view.ts';
+
+/** What one state-of-the-world stream knows of one type. Only the newest response can be acknowledged. */
+export class SotwType implements TypeStatus {
+  readonly type: TypeUrl;
+  wildcard = false;
+  names: ReadonlySet<string> = new Set();
+  pointers: Pointers | undefined;
+  /** RouteConfiguration: what was sent of their virtual hosts. */
+  hostPointers: Pointers | undefined;
+  /** Everything that is subscribed is to be sent. */
+  due = false;
+  /** Names to be sent of a type whose responses need not be complete. */
+  readonly dueNames = new Set<string>();
+  /** Clusters: what the client has, to keep those that are to be removed until nothing names them. */
+  previous: readonly EncodedResource[] = [];
+  unacked = false;
+  unackedBytes = 0;
+  sentNames: readonly string[] = [];
+  lastError?: string;
+  sentVersion = '';
+  ackedVersion = '';
+  sentNonce = '';
+  ackedNonce = '';
+  sentAtMs = 0;
+  readonly heldBack: readonly string[] = [];
+
+  constructor(type: TypeUrl) {
+    this.type = type;
+  }
+
+  get subscribed(): number | '*' {
+    return this.wildcard ? '*' : this.names.size;
+  }
+
+  get state(): TypeStatus['state'] {
+    if (this.lastError !== undefined) return 'ERROR';
+    if (this.sentNonce === '') return 'NOT_SENT';
+    return this.unacked ? 'STALE' : 'SYNCED';
+  }
+
+  has(name: string): boolean {
+    return this.wildcard || this.names.has(name);
+  }
+
+  sent(nonce: string, version: string, nowMs: number, bytes: number, names: readonly string[]): void {
+    this.sentNonce = nonce;
+    this.sentVersion = version;
+    this.sentAtMs = nowMs;
+    this.unackedBytes = (this.unacked ? this.unackedBytes : 0) + bytes;
+    this.unacked = true;
+    this.sentNames = names;
+  }
+}
