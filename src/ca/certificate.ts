@@ -44,7 +44,7 @@ export type AltName =
   /** 4 or 16 bytes. */
   | { readonly type: 'ip'; readonly value: Uint8Array };
 
-/** An encoded Name with its hash-independent bytes: an issuer's name must be copied byte by byte. */
+/** A Name in DER. It is kept encoded because an issuer's name must be copied byte by byte: verifiers compare the bytes. */
 export type EncodedName = Uint8Array;
 
 export function encodeName(attributes: { readonly organization?: string; readonly commonName?: string }): EncodedName {

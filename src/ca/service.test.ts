@@ -17,6 +17,7 @@ import { IstioCertificateRequestSchema, type IstioCertificateResponse } from '#g
 import { Authenticator } from '../identity/authenticator.ts';
 import { CertificateVerifier } from '../identity/certificate.ts';
 import { LocalTokenReviewer, signToken } from '../identity/localtoken.ts';
+import { refusal } from '../identity/proof.ts';
 import { testFolder } from '../identity/testing/folder.ts';
 import { openssl } from '../identity/testing/openssl.ts';
 import { loadServices } from '../wire/services.ts';
@@ -205,6 +206,33 @@ describe('CreateCertificate', () => {
     await expect(call(authorization)).rejects.toMatchObject({
       code: status.RESOURCE_EXHAUSTED,
       details: expect.stringContaining('sa/reviews'),
+    });
+  });
+
+  it('limits the rate of an address that proves nothing', async () => {
+    let asked = 0;
+    const authenticator = {
+      authenticate: () => {
+        asked++;
+        return Promise.resolve(refusal('signature', 'no'));
+      },
+    };
+    const service = new CertificateService({ authenticator, ca: testCa(), now: () => 0 });
+    const request = create(IstioCertificateRequestSchema, { csr });
+    const codes = new Map<status, number>();
+    for (let port = 1; port <= 600; port++) {
+      const { code } = (await service
+        .createCertificate(request, { peer: `10.0.0.1:${port}`, secure: true })
+        .catch((error: ServiceError) => error)) as ServiceError;
+      codes.set(code, (codes.get(code) ?? 0) + 1);
+    }
+    expect([...codes]).toEqual([
+      [status.UNAUTHENTICATED, 500],
+      [status.RESOURCE_EXHAUSTED, 100],
+    ]);
+    expect(asked).toBe(500);
+    await expect(service.createCertificate(request, { peer: '10.0.0.2:1', secure: true })).rejects.toMatchObject({
+      code: status.UNAUTHENTICATED,
     });
   });
 

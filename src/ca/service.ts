@@ -35,6 +35,9 @@ export interface CertificateServiceOptions {
 
 type Call = ServerUnaryCall<IstioCertificateRequest, IstioCertificateResponse>;
 
+/** Before anything is proven: whoever floods us with bad tokens is not to use up what is meant for the others. */
+const addressLimit: RateLimit = { burst: 500, perSecond: 100 };
+
 /** What the caller gets. The log may know more. */
 class CallError extends Error {
   readonly code: status;
@@ -52,6 +55,7 @@ export class CertificateService {
   readonly #options: CertificateServiceOptions;
   readonly #perCaller: RateLimiter;
   readonly #total: RateLimiter;
+  readonly #perAddress = new RateLimiter(addressLimit);
 
   constructor(options: CertificateServiceOptions) {
     this.#options = options;
@@ -80,15 +84,15 @@ export class CertificateService {
   async createCertificate(request: IstioCertificateRequest, caller: CallCredentials): Promise<IstioCertificateResponse> {
     this.#count('citadel_server_csr_count');
     const now = this.#options.now();
-    if (!this.#total.take('', now)) throw new CallError(status.RESOURCE_EXHAUSTED, 'too many certificate requests, try again later');
+    const host = hostOf(caller.peer);
+    if (!this.#perAddress.take(host, now)) throw exhausted(host);
     const proven = await this.#options.authenticator.authenticate(caller);
     if (isRefusal(proven)) {
       this.#count('citadel_server_authentication_failure_count');
       throw new CallError(status.UNAUTHENTICATED, 'request authentication failure', proven.refused);
     }
-    if (!this.#perCaller.take(`${proven.spiffeId} ${hostOf(caller.peer)}`, now)) {
-      throw new CallError(status.RESOURCE_EXHAUSTED, `too many certificate requests of ${proven.spiffeId}, try again later`);
-    }
+    if (!this.#perCaller.take(`${proven.spiffeId} ${host}`, now)) throw exhausted(proven.spiffeId);
+    if (!this.#total.take('', now)) throw exhausted('all callers');
     this.#refuseMetadata(request);
     const ttlMs = this.#life(request.validityDuration);
     const { publicKey, hasCommonName } = this.#parse(request.csr);
@@ -155,6 +159,10 @@ export class CertificateService {
   #count(counter: CertificateCounter): void {
     this.#options.count?.(counter);
   }
+}
+
+function exhausted(whose: string): CallError {
+  return new CallError(status.RESOURCE_EXHAUSTED, `too many certificate requests of ${whose}, try again later`);
 }
 
 /** Values of the gauges `citadel_server_*_expiry_*`. */
