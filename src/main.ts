@@ -1,24 +1,15 @@
 #!/usr/bin/env node
-import { CommanderError } from 'commander';
-import { CliError, exitCodes } from './cli/exit.ts';
-import { buildProgram, withoutExit } from './cli/program.ts';
-import { CredentialFault } from './identity/fault.ts';
-
-try {
-  await withoutExit(buildProgram()).parseAsync();
-} catch (error) {
-  if (error instanceof CommanderError) {
-    // Commander has said what is wrong already; --help and --version end with 0.
-    process.exitCode = error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
-  } else if (error instanceof CliError) {
-    console.error(`mizzen: ${error.message}`);
-    process.exitCode = error.exitCode;
-  } else if (error instanceof CredentialFault) {
-    // It names the file of the state folder and what to do; a stack would only hide that.
-    console.error(`mizzen: ${error.message}`);
-    process.exitCode = exitCodes.problem;
-  } else {
-    console.error(error);
-    process.exitCode = exitCodes.problem;
-  }
+// Nothing is imported before the check: on an older Node the modules themselves do not load.
+const needed = 24;
+const found = Number(process.versions.node.split('.')[0]);
+if (found < needed) {
+  console.error(
+    `mizzen: Node ${needed} or later is needed, this is ${process.version}; in a clone, npx node is the right one after npm ci`,
+  );
+  process.exitCode = 2;
+} else {
+  const { runProgram } = await import('./cli/run.ts');
+  await runProgram(process.argv.slice(2));
 }
+
+export {};

@@ -115,10 +115,10 @@ test('version knows the control plane too', async () => {
 
 test('validate names file, line and path, and ends with 1 on an error', async () => {
   const file = join(dir, 'x.yaml');
-  writeFileSync(file, 'apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: x}\nspec:\n  hosts: [a]\n  htpp: []\n');
+  writeFileSync(file, 'apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: x}\nspec:\n  host: a\n  subset: []\n');
   const warned = await mizzen('validate', file, '-o', 'json');
   expect(warned.status).toBe(0);
-  expect(JSON.parse(warned.out)).toMatchObject({ problems: [{ reason: 'UnknownField', path: 'spec.htpp', origin: { file, line: 6 } }] });
+  expect(JSON.parse(warned.out)).toMatchObject({ problems: [{ reason: 'UnknownField', path: 'spec.subset', origin: { file, line: 6 } }] });
   writeFileSync(file, 'apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: x}\nspec:\n  host: 5\n');
   expect((await mizzen('validate', file)).status).toBe(1);
   expect((await mizzen('validate', join(dir, 'missing'))).status).toBe(2);
