@@ -48,6 +48,7 @@ export class Snapshot implements ResourceSource {
   private readonly connections = new Map<string, Connection>();
   private readonly changedPlans = new Set<string>();
   private touched: [SnapshotPart, TypeUrl, ResourceTable][] = [];
+  private readonly lists = new Map<string, WeakRef<readonly SnapshotPart[]>>();
   private readonly handlers = new Set<(changed: ReadonlyMap<Part, ReadonlySet<TypeUrl>>) => void>();
   private readonly problemsByPlace = new Map<string, readonly Problem[]>();
   private generation = 0;
@@ -121,6 +122,8 @@ export class Snapshot implements ResourceSource {
     this.connections.delete(connection.connectionId);
     this.proxies.delete(connection.connectionId);
     for (const part of connection.shared) this.parts.release(part);
+    if (this.lists.size > 2 * this.connections.size + 1000)
+      for (const [key, list] of this.lists) if (list.deref() === undefined) this.lists.delete(key);
   }
 
   /** Problems of all translations, each once. */
@@ -217,7 +220,15 @@ export class Snapshot implements ResourceSource {
       shared.push(this.parts.acquire(key, () => new InboundPart(t, key, plan.inbound, touched)));
     }
     for (const part of connection.shared) this.parts.release(part);
-    connection.shared = shared;
+    connection.assign(shared, (list) => this.intern(list));
+  }
+
+  private intern(parts: readonly SnapshotPart[]): readonly SnapshotPart[] {
+    const key = parts.map((part) => part.id).join('\n');
+    const known = this.lists.get(key)?.deref();
+    if (known !== undefined && known.every((part, i) => part === parts[i])) return known;
+    this.lists.set(key, new WeakRef(parts));
+    return parts;
   }
 
   private translation(capabilities: Capabilities): Translation {
@@ -245,6 +256,7 @@ class Connection implements Subscription {
   readonly connectionId: string;
   readonly node: ClaimedNode;
   shared: readonly SnapshotPart[] = [];
+  private list: readonly SnapshotPart[] = [];
   private readonly source: Snapshot;
   private readonly identity: ReturnType<NonNullable<SnapshotOptions['identityPart']>>;
   private handler: (() => void) | undefined;
@@ -261,8 +273,14 @@ class Connection implements Subscription {
     this.identity = identity;
   }
 
+  /** The same array for all connections with the same parts: streams share what was encoded for a list. */
   get parts(): readonly SnapshotPart[] {
-    return this.identity === undefined ? this.shared : [...this.shared, this.identity.part];
+    return this.list;
+  }
+
+  assign(shared: readonly SnapshotPart[], intern: (parts: readonly SnapshotPart[]) => readonly SnapshotPart[]): void {
+    this.shared = shared;
+    this.list = intern(this.identity === undefined ? shared : [...shared, this.identity.part]);
   }
 
   onPartsChanged(handler: () => void): void {

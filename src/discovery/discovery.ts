@@ -1,0 +1,274 @@
+/** The composition root: builds the daemon from its parts, starts it, and stops it when the signal says so. */
+import { readFile } from 'node:fs/promises';
+import type { FastifyInstance } from 'fastify';
+import { configDump } from '../admin/dump.ts';
+import { createLog, type Log } from '../admin/log.ts';
+import { createMetrics, type Metrics } from '../admin/metrics.ts';
+import { monitoringServer, readinessServer } from '../admin/server.ts';
+import { streamLog } from '../admin/stream-log.ts';
+import { combineObservers, StreamRegistry } from '../admin/streams.ts';
+import type { AdminViews } from '../admin/views.ts';
+import { parseMeshConfig } from '../apis/mesh-config-parse.ts';
+import { objectKey } from '../apis/object.ts';
+import { untranslatedPaths } from '../apis/untranslated.ts';
+import { gatewaySecret } from '../ca/credentials.ts';
+import { CertificateService } from '../ca/service.ts';
+import { checkNodeClaim } from '../identity/binding.ts';
+import { Objects } from '../mesh/objects.ts';
+import { Snapshot } from '../snapshot/snapshot.ts';
+import { DirectorySource } from '../sources/directory/directory-source.ts';
+import { Graph } from '../store/graph.ts';
+import { createValidator } from '../wire/validate.ts';
+import { ReloadableCredentials } from '../xds/credentials.ts';
+import { Hub } from '../xds/hub.ts';
+import { createGrpcServer, Listener } from '../xds/listener.ts';
+import { DiscoveryService } from '../xds/server.ts';
+import type { Caller, ClaimedNode } from '../xds/source.ts';
+import { ServerCredentials } from '@grpc/grpc-js';
+import { openCertificates, servingNames, type Certificates } from './certificates.ts';
+import { readRegistry, readServices } from './descriptors.ts';
+import { IdentityParts } from './identity-parts.ts';
+import { Intake } from './objects.ts';
+import type { DiscoveryOptions, ListenAddress } from './options.ts';
+import { Pacer } from './pacer.ts';
+import { NackProblems } from './rejections.ts';
+
+/** Runs until the signal; resolves when everything is closed. Rejects when it cannot start. */
+export async function runDiscovery(options: DiscoveryOptions, signal: AbortSignal): Promise<void> {
+  const log = createLog(options.logLevels);
+  const daemon = new Daemon(options, log);
+  try {
+    await daemon.run(signal);
+  } finally {
+    await daemon.close();
+    log.flush();
+  }
+}
+
+class Daemon {
+  private readonly options: DiscoveryOptions;
+  private readonly log: Log;
+  private readonly closers: (() => unknown)[] = [];
+  private ready = false;
+
+  constructor(options: DiscoveryOptions, log: Log) {
+    this.options = options;
+    this.log = log;
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { options, log } = this;
+    const registry = readRegistry();
+    const services = readServices();
+    const graph = new Graph();
+    const objects = new Objects(graph);
+    const metrics = createMetrics({
+      version: options.version,
+      nowMs: Date.now,
+      serviceCount: () => count(objects.kinds.Service.keysNow()) + count(objects.kinds.ServiceEntry.keysNow()),
+      virtualServiceCount: () => count(objects.kinds.VirtualService.keysNow()),
+    });
+    let identities: IdentityParts | undefined;
+    const snapshot = new Snapshot(objects, {
+      validator: createValidator(registry),
+      untranslated: untranslatedPaths,
+      readCredential: (name, lookup) => gatewaySecret(name, lookup, Date.now()),
+      onFault: (collection, key, error) =>
+        log.scope('model').error({ collection, key, err: error }, 'fault in a translation; its last result stays in force'),
+      admit: (node, caller) => admit(node, caller),
+      identityPart: (caller) => identities?.acquire(caller),
+    });
+    const pacer = new Pacer({
+      flush: () => {
+        snapshot.flush();
+        metrics.settled();
+      },
+      now: () => performance.now(),
+      after: (ms, task) => {
+        if (ms === 0) {
+          const immediate = setImmediate(task);
+          return () => clearImmediate(immediate);
+        }
+        const timer = setTimeout(task, ms);
+        return () => clearTimeout(timer);
+      },
+    });
+    this.closers.push(() => pacer.stop());
+    const meshConfig =
+      options.meshConfigFile === undefined
+        ? undefined
+        : parseMeshConfig(
+            await readFile(options.meshConfigFile, 'utf8'),
+            { file: options.meshConfigFile },
+            objectKey('MeshConfig', '', options.meshConfigFile),
+          );
+    const intake = new Intake({
+      objects,
+      ...(meshConfig === undefined ? {} : { meshConfig }),
+      changed: () => pacer.changed(),
+      event: (kind, event) => metrics.configEvent(kind, event),
+    });
+
+    const stopSource = new AbortController();
+    const source = new DirectorySource({ dir: options.configDir, logger: log.scope('source') });
+    const running = source.run(intake, stopSource.signal);
+    this.closers.push(async () => {
+      stopSource.abort();
+      await running.catch(() => undefined);
+    });
+    await Promise.race([source.ready, running]);
+
+    const certificates = openCertificates({
+      stateDir: options.stateDir,
+      mesh: objects.meshConfig(),
+      ttlMs: options.certificateTtlMs,
+      servingNames: [...servingNames, ...namesOf(options.secureGrpc)],
+      log,
+      metrics: metrics.ca,
+    });
+    this.closers.push(() => certificates.stop());
+    identities = new IdentityParts(certificates.workloads, snapshot.partTouched.bind(snapshot), () => pacer.changed());
+    snapshot.flush();
+
+    const streams = new StreamRegistry();
+    const rejections = new NackProblems();
+    const hub = new Hub({
+      source: snapshot,
+      observer: combineObservers(streams, rejections, metrics.streams, streamLog(log.scope('ads'))),
+      controlPlane: `mizzen ${options.version}`,
+      now: () => performance.now(),
+      later: (task) => void setImmediate(task),
+    });
+    const tick = setInterval(() => hub.tick(), 1000);
+    this.closers.push(() => clearInterval(tick));
+    await this.listen(hub, certificates, services, metrics, combineObservers(streams, metrics.streams, streamLog(log.scope('ads'))));
+
+    const views: AdminViews = {
+      streams: () => streams.streams(),
+      problems: () => [...intake.problems(), ...snapshot.problems(), ...rejections.problems()],
+      services: () => [...snapshot.mesh.services.keysNow()].sort().flatMap((key) => snapshot.mesh.services.peek(key) ?? []),
+      endpoints: () =>
+        [...snapshot.mesh.services.keysNow()].sort().flatMap((key) => {
+          const service = snapshot.mesh.services.peek(key);
+          return service === undefined ? [] : [{ service, endpoints: snapshot.mesh.endpoints.peek(key)?.endpoints ?? [] }];
+        }),
+      dump: async (connectionId) => {
+        const stream = streams.streams().find((s) => s.subscription.connectionId === connectionId);
+        return stream === undefined ? undefined : configDump(stream.subscription, { registry, explain: true });
+      },
+    };
+    const version = { version: options.version, node: process.version, envoy: '1.40' };
+    await this.serve(monitoringServer({ views, metrics: metrics.registry, log, version }), options.monitoring);
+    await this.serve(
+      readinessServer(() => this.ready),
+      options.http,
+    );
+    this.ready = true;
+    log
+      .scope('default')
+      .info(
+        { config: options.configDir, state: options.stateDir, services: views.services().length, problems: views.problems().length },
+        'ready',
+      );
+    await Promise.race([
+      running,
+      new Promise<void>((resolve) => (signal.aborted ? resolve() : signal.addEventListener('abort', () => resolve(), { once: true }))),
+    ]);
+    this.ready = false;
+  }
+
+  async close(): Promise<void> {
+    for (const close of this.closers.reverse()) await close();
+    this.closers.length = 0;
+  }
+
+  private async listen(
+    hub: Hub,
+    certificates: Certificates,
+    services: ReturnType<typeof readServices>,
+    metrics: Metrics,
+    observer: ReturnType<typeof combineObservers>,
+  ): Promise<void> {
+    const { options, log } = this;
+    const issue = new CertificateService({
+      authenticator: certificates.authenticator,
+      ca: certificates.ca,
+      now: Date.now,
+      count: (counter) => countCertificate(metrics, counter),
+      onIssued: ({ spiffeId, peer }, certificate) =>
+        log
+          .scope('ca')
+          .info({ spiffeId, peer, serial: certificate.serial, notAfter: certificate.notAfter }, 'certificate issued by request'),
+      onRefused: (peer, code, reason) => log.scope('ca').warn({ peer, code, reason }, 'signing request refused'),
+    });
+    const tls = new ReloadableCredentials(certificates.serving.current);
+    this.closers.push(certificates.serving.onChange(() => tls.set(certificates.serving.current)));
+    const ports = [
+      { name: 'plaintext', secure: false, credentials: ServerCredentials.createInsecure(), at: options.grpc },
+      { name: 'TLS', secure: true, credentials: tls.credentials, at: options.secureGrpc },
+    ];
+    const listeners: Listener[] = [];
+    for (const { name, secure, credentials, at } of ports) {
+      const server = createGrpcServer();
+      let listener: Listener | undefined;
+      const service = new DiscoveryService({
+        hub,
+        observer,
+        authenticate: certificates.authenticate,
+        secure,
+        breakConnection: (peer) => listener?.breakConnection(peer),
+      });
+      server.addService(services.aggregatedDiscovery, service.handlers);
+      if (secure) server.addService(services.certificates, issue.implementation(true));
+      listener = await Listener.listen(server, { credentials, host: at.address, port: at.port }).catch((cause: unknown) => {
+        throw new Error(`xDS over ${name} cannot listen on ${at.address}:${at.port}: ${(cause as Error).message}`, { cause });
+      });
+      listeners.push(listener);
+      log.scope('default').info({ address: at.address, port: listener.port, secure }, 'xDS listening');
+    }
+    this.closers.push(async () => {
+      hub.close();
+      await Promise.all(listeners.map((l) => l.close()));
+    });
+  }
+
+  private async serve(app: FastifyInstance, at: ListenAddress): Promise<void> {
+    this.closers.push(() => app.close());
+    await app.listen({ host: at.address, port: at.port });
+  }
+}
+
+/** What is proven must be what the node claims. On the plaintext port nothing is proven; such a proxy gets no secrets. */
+function admit(node: ClaimedNode, caller: Caller): string | undefined {
+  return caller.identity === undefined ? undefined : checkNodeClaim(caller.identity, node)?.refused;
+}
+
+function namesOf(at: ListenAddress): string[] {
+  return at.address === '' || at.address === '0.0.0.0' || at.address === '::' ? [] : [at.address];
+}
+
+function countCertificate(
+  metrics: Metrics,
+  counter: Parameters<NonNullable<ConstructorParameters<typeof CertificateService>[0]['count']>>[0],
+): void {
+  switch (counter) {
+    case 'citadel_server_csr_count':
+      return metrics.ca.requested();
+    case 'citadel_server_success_cert_issuance_count':
+      return metrics.ca.issued();
+    case 'citadel_server_authentication_failure_count':
+      return metrics.ca.authenticationFailed();
+    case 'citadel_server_csr_parsing_err_count':
+      return metrics.ca.requestUnreadable();
+    case 'citadel_server_csr_sign_err_count':
+      return metrics.ca.signingFailed();
+    default:
+      return undefined;
+  }
+}
+
+function count(keys: Iterable<string>): number {
+  let n = 0;
+  for (const _ of keys) n++;
+  return n;
+}

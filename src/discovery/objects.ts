@@ -1,0 +1,65 @@
+/** Puts what the sources deliver into the collections, and keeps the list of what is wrong with it. */
+import type { ConfigMap } from '../apis/config-map.ts';
+import { defaultMeshConfig } from '../apis/mesh-config.ts';
+import { meshConfigOf, type ParsedMeshConfig } from '../apis/mesh-config-parse.ts';
+import { keyOf, objectKey } from '../apis/object.ts';
+import type { Problem } from '../apis/problem.ts';
+import type { Objects } from '../mesh/objects.ts';
+import type { ObjectChange, ObjectSink } from '../sources/source.ts';
+
+/** Where Istio keeps its mesh configuration. */
+const meshConfigMap = objectKey('ConfigMap', 'istio-system', 'istio');
+
+export interface IntakeOptions {
+  readonly objects: Objects;
+  /** From a file: the ConfigMap does not count then. */
+  readonly meshConfig?: ParsedMeshConfig;
+  readonly changed: () => void;
+  readonly event: (kind: string, event: 'add' | 'update' | 'delete') => void;
+}
+
+export class Intake implements ObjectSink {
+  private readonly options: IntakeOptions;
+  private sourceProblems: readonly Problem[] = [];
+  private meshProblems: readonly Problem[];
+
+  constructor(options: IntakeOptions) {
+    this.options = options;
+    this.meshProblems = options.meshConfig?.problems ?? [];
+    if (options.meshConfig !== undefined) options.objects.setMeshConfig({ config: options.meshConfig.config });
+  }
+
+  apply(change: ObjectChange): void {
+    const { objects, event } = this.options;
+    for (const object of change.upserts) {
+      event(object.kind, objects.object(keyOf(object)) === undefined ? 'add' : 'update');
+      objects.put(object);
+      if (keyOf(object) === meshConfigMap) this.setMeshConfig(object as ConfigMap);
+    }
+    for (const key of change.deletes) {
+      event(key.slice(0, key.indexOf('/')), 'delete');
+      objects.remove(key);
+      if (key === meshConfigMap) this.removeMeshConfig();
+    }
+    this.sourceProblems = change.problems;
+    this.options.changed();
+  }
+
+  problems(): Problem[] {
+    return [...this.sourceProblems, ...this.meshProblems];
+  }
+
+  /** A mesh configuration with an error in it leaves the last good one in force. */
+  private setMeshConfig(object: ConfigMap): void {
+    if (this.options.meshConfig !== undefined) return;
+    const parsed = meshConfigOf(object);
+    this.meshProblems = parsed.problems;
+    if (parsed.valid) this.options.objects.setMeshConfig({ config: parsed.config, object: meshConfigMap });
+  }
+
+  private removeMeshConfig(): void {
+    if (this.options.meshConfig !== undefined) return;
+    this.meshProblems = [];
+    this.options.objects.setMeshConfig({ config: defaultMeshConfig });
+  }
+}
