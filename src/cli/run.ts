@@ -1,4 +1,5 @@
 import { CommanderError } from 'commander';
+import { CredentialFault } from '../identity/fault.ts';
 import { CliError, exitCodes } from './exit.ts';
 import { buildProgram, withoutExit } from './program.ts';
 
@@ -13,6 +14,10 @@ export async function runProgram(args: readonly string[]): Promise<void> {
     } else if (error instanceof CliError) {
       console.error(`mizzen: ${error.message}`);
       process.exitCode = error.exitCode;
+    } else if (error instanceof CredentialFault) {
+      // It names the file of the state folder and what to do; a stack would only hide that.
+      console.error(`mizzen: ${error.message}`);
+      process.exitCode = exitCodes.problem;
     } else {
       console.error(error);
       process.exitCode = exitCodes.problem;
