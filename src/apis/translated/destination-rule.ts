@@ -3,6 +3,8 @@ const trafficPolicy: readonly string[] = [
   'loadBalancer.simple',
   'loadBalancer.consistentHash',
   'loadBalancer.localityLbSetting',
+  'loadBalancer.warmup',
+  'loadBalancer.warmupDurationSecs',
   'connectionPool',
   'outlierDetection',
   'tls.mode=DISABLE|SIMPLE|MUTUAL|ISTIO_MUTUAL',
@@ -24,6 +26,8 @@ export const translatedDestinationRule: readonly string[] = [
   'spec.subsets[].labels',
   ...trafficPolicies.flatMap((at) => [
     ...trafficPolicy.map((path) => `${at}.${path}`),
+    `${at}.retryBudget.percent`,
+    `${at}.retryBudget.minRetryConcurrency`,
     `${at}.portLevelSettings[].port`,
     ...trafficPolicy.map((path) => `${at}.portLevelSettings[].${path}`),
   ]),

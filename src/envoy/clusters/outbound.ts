@@ -78,8 +78,9 @@ function buildCluster(input: OutboundClusterInput, subset: string | undefined): 
   if ('problem' in security) {
     const object = rule?.objects[0];
     // Only a rule asks for TLS that could not be built.
-    if (object === undefined) return {};
-    return { problem: { object, severity: 'error', ...security.problem, path: tlsPath(subset, security.problem.path) } };
+    if (rule === undefined || object === undefined) return {};
+    const path = `${policyPath(rule, subset)}.${security.problem.path}`;
+    return { problem: { ...security.problem, object, severity: 'error', path } };
   }
   const keepalive = buildKeepalive(mesh, policy.connectionPool);
   const httpOptions = buildHttpOptions({ protocol, policy, ...security.http });
@@ -104,8 +105,9 @@ function buildCluster(input: OutboundClusterInput, subset: string | undefined): 
   return { cluster };
 }
 
-function tlsPath(subset: string | undefined, path: string): string {
-  return subset === undefined ? `spec.trafficPolicy.${path}` : `spec.subsets[${subset}].trafficPolicy.${path}`;
+function policyPath(rule: MeshDestinationRule, subset: string | undefined): string {
+  const index = (rule.spec.subsets ?? []).findIndex(({ name }) => name === subset);
+  return index < 0 ? 'spec.trafficPolicy' : `spec.subsets[${index}].trafficPolicy`;
 }
 
 /** A rule can make connections of any service pass through. */

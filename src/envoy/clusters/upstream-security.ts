@@ -62,7 +62,7 @@ export function upstreamSecurity(
       const autoSni = !tls.sni;
       return {
         transport: { transportSocket: originatedTls(tls, names, input.http2) },
-        http: { autoSni, autoSanValidation: autoSni && (tls.subjectAltNames ?? []).length === 0 && tls.insecureSkipVerify !== true },
+        http: { autoSni, autoSanValidation: autoSni && names.length === 0 && tls.insecureSkipVerify !== true },
       };
     }
     default:

@@ -3,6 +3,7 @@ import type { AccessLog } from '#gen/envoy/config/accesslog/v3/accesslog_pb.js';
 import { type Filter, FilterSchema } from '#gen/envoy/config/listener/v3/listener_components_pb.js';
 import { TcpProxySchema } from '#gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
 import { packAny } from '../../wire/encode.ts';
+import type { EffectivePolicy } from '../clusters/effective-policy.ts';
 import { durationOf } from '../duration.ts';
 
 export interface TcpProxyInput {
@@ -18,6 +19,16 @@ export interface TcpProxyInput {
 
 export type TcpDestination =
   { readonly cluster: string } | { readonly weighted: readonly { readonly cluster: string; readonly weight: number }[] };
+
+/** What a DestinationRule says about connections. */
+export function tcpProxySettings(policy: EffectivePolicy): Pick<TcpProxyInput, 'idleTimeout' | 'maxConnectionDuration' | 'hashSourceIp'> {
+  const { idleTimeout, maxConnectionDuration } = policy.connectionPool?.tcp ?? {};
+  return {
+    ...(idleTimeout !== undefined && { idleTimeout }),
+    ...(maxConnectionDuration !== undefined && { maxConnectionDuration }),
+    ...(policy.loadBalancer?.consistentHash?.useSourceIp === true && { hashSourceIp: true }),
+  };
+}
 
 /** The network filter that passes bytes on. */
 export function buildTcpProxyFilter(input: TcpProxyInput): Filter {
