@@ -23,7 +23,7 @@ import {
 import { encodeJson } from './proto.ts';
 import { patienceMs, within } from './wait.ts';
 
-const types = {
+export const types = {
   CDS: clusterType,
   EDS: endpointType,
   LDS: listenerType,

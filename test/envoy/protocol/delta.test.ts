@@ -331,7 +331,7 @@ describe('A listener', () => {
     await serves(a, 'x', '200 good');
   });
 
-  it('keeps an extension configuration (ECDS) that is removed', async () => {
+  it('answers 500 from the moment on that an extension configuration (ECDS) of it is removed, which therefore must never be', async () => {
     await using session = await Session.start();
     const { stream } = session;
     const port = await freePort();
@@ -344,8 +344,10 @@ describe('A listener', () => {
     const config = { '@type': type, mutations: { response_mutations: [added] } };
     await stream.accept('ECDS', [{ name: 'mutation', json: { name: 'mutation', typed_config: config } }]);
     await serves(port, 'x', '200 l');
-    await stream.accept('ECDS', [], ['mutation']);
     expect((await http({ port, host: 'x' })).headers).toMatchObject({ 'x-mutated': 'v1' });
+    await stream.accept('ECDS', [], ['mutation']);
+    await serves(port, 'x', '500');
+    expect((await http({ port, host: 'x' })).headers).not.toHaveProperty('x-mutated');
   });
 
   it('goes on with its routes when the stream is cut between RDS and VHDS and the next one sends the hosts', async () => {
