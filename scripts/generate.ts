@@ -118,6 +118,7 @@ const typed = [
   'envoy/extensions/transport_sockets/raw_buffer/v3/',
   'envoy/extensions/transport_sockets/tls/v3/',
   'envoy/extensions/upstreams/http/v3/',
+  'envoy/extensions/wasm/v3/',
   'envoy/service/discovery/v3/',
   'envoy/service/status/v3/',
   'envoy/type/',
