@@ -4,6 +4,7 @@ export const translatedGateway: readonly string[] = [
   'spec.servers[].name',
   'spec.servers[].port',
   'spec.servers[].hosts',
+  'spec.servers[].bind',
   'spec.servers[].tls.mode=SIMPLE|MUTUAL',
   'spec.servers[].tls.credentialName',
   'spec.servers[].tls.httpsRedirect',

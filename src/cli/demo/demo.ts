@@ -12,7 +12,7 @@ import { OwnProcess } from './process.ts';
 import { prepareProxy, renewToken } from './proxy.ts';
 import type { Screen } from './screen.ts';
 import { startShopService } from './shop.ts';
-import type { DemoState } from './state.ts';
+import { allInSync, type DemoState } from './state.ts';
 import { topologyOf, type DemoWorkload, type Topology } from './topology.ts';
 import { Traffic } from './traffic.ts';
 
@@ -23,6 +23,9 @@ export interface DemoOptions {
   readonly requestsPerSecond: number;
   readonly refreshMs: number;
 }
+
+/** Requests wait for the proxies; where one never gets in sync, what they answer tells more than silence. */
+const syncPatienceMs = 15_000;
 
 /** Tokens live for 12 h; a demo may run longer. */
 const tokenRenewalMs = 3600_000;
@@ -81,9 +84,13 @@ async function run(options: DemoOptions, around: Surroundings): Promise<void> {
   screen.say(`debug: ${controlPlane.debugUrl}`);
   screen.say(`shift the canary: edit the weights in ${options.canaryFile}`);
   const traffic = new Traffic();
+  const synced = Promise.withResolvers<void>();
+  const patience = delay(syncPatienceMs, undefined, { signal: stop }).catch(() => {
+    // Stopped before: there will be no requests.
+  });
   await Promise.all([
-    traffic.run(gatewayUrl, options.requestsPerSecond, stop),
-    show({ ...options, gatewayUrl, logDir }, topology, controlPlane, traffic, around),
+    Promise.race([synced.promise, patience]).then(() => traffic.run(gatewayUrl, options.requestsPerSecond, stop)),
+    show({ ...options, gatewayUrl, logDir, onSync: synced.resolve }, topology, controlPlane, traffic, around),
   ]);
 }
 
@@ -130,7 +137,7 @@ async function startProxies(
 }
 
 async function show(
-  facts: Pick<DemoState, 'gatewayUrl' | 'logDir' | 'canaryFile'> & { readonly refreshMs: number },
+  facts: Pick<DemoState, 'gatewayUrl' | 'logDir' | 'canaryFile'> & { readonly refreshMs: number; readonly onSync: () => void },
   topology: Topology,
   controlPlane: ControlPlane,
   traffic: Traffic,
@@ -140,6 +147,7 @@ async function show(
   const expected = topology.workloads.map((w) => `${w.name}.${w.namespace}`);
   while (!stop.aborted) {
     const [proxies, problems] = await Promise.all([controlPlane.proxies(), controlPlane.problems()]);
+    if (allInSync({ expected, proxies })) facts.onSync();
     screen.show({
       gatewayUrl: facts.gatewayUrl,
       debugUrl: controlPlane.debugUrl,
