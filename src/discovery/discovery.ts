@@ -136,7 +136,8 @@ class Daemon {
       source: snapshot,
       observer: combineObservers(streams, rejections, metrics.streams, streamLog(log.scope('ads'))),
       controlPlane: `mizzen ${options.version}`,
-      now: () => performance.now(),
+      // Never goes back, and is shown as a time of day.
+      now: () => performance.timeOrigin + performance.now(),
       later: (task) => void setImmediate(task),
     });
     const tick = setInterval(() => hub.tick(), 1000);
