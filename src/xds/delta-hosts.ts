@@ -66,7 +66,7 @@ export class DeltaHosts {
       if (view.find(routeType, route) !== undefined) due.addNames(route, names);
       else orphans.set(route, [...(orphans.get(route) ?? []), ...names]);
     }
-    if (first && state.claims !== undefined) this.#compareClaims(state.claims, view, due);
+    if (first) this.#compareClaims(state.claims ?? new Map(), view, due);
     const responses: { route: string; content: ResponseContent }[] = [];
     for (const [route, removed] of this.#releases) responses.push({ route, content: { steps: [], own: [], removed } });
     for (const [route, removed] of due.releases) responses.push({ route, content: { steps: [], own: [], removed } });
@@ -117,6 +117,7 @@ export class DeltaHosts {
 
   #compareClaims(claims: ReadonlyMap<string, string>, view: PartsView, due: RouteChanges): void {
     for (const route of this.#announced) {
+      if (this.#due.has(route)) continue;
       for (const name of view.namesUnder(virtualHostType, route)) {
         if (view.find(virtualHostType, name)?.version !== claims.get(name)) due.addNames(route, [name]);
       }
