@@ -37,7 +37,7 @@ export class DeltaStream extends Stream {
   #ordered: readonly DeltaType[] = [];
   #view: PartsView;
   readonly #hosts = new DeltaHosts();
-  readonly #distrusted: ReadonlySet<TypeUrl>;
+  readonly #distrusted: ReadonlyMap<TypeUrl, readonly string[]>;
   readonly #waiting: DeltaRequest[] = [];
   /** Clusters that went out on this stream before EDS was subscribed; undefined: all of them. */
   #clustersSent: Set<string> | undefined = new Set();
@@ -107,8 +107,8 @@ export class DeltaStream extends Stream {
   }
 
   protected override released(): void {
-    const unknown = new Set<TypeUrl>();
-    for (const state of this.types.values()) if (state.repair !== undefined) unknown.add(state.type);
+    const unknown = new Map<TypeUrl, readonly string[]>();
+    for (const state of this.types.values()) if (state.repair !== undefined) unknown.set(state.type, state.repair.unknown);
     if (unknown.size > 0) this.shared.distrusted.add(this.subscription.node.id, unknown);
   }
 
@@ -141,10 +141,12 @@ export class DeltaStream extends Stream {
     this.types.set(request.typeUrl, state);
     this.#ordered = [...this.types.values()].sort((a, b) => servingRank(a.type) - servingRank(b.type));
     const claims = Object.entries(request.initialResourceVersions);
-    if (claims.length > 0) {
-      const believed = !this.#distrusted.has(state.type) && !(state.type === endpointType && !this.types.has(clusterType));
-      // Without belief the names still count: what is claimed and gone is removed.
-      state.claims = new Map(believed ? claims : claims.map(([name]) => [name, '']));
+    const unclaimed = this.#distrusted.get(state.type);
+    if (claims.length > 0 || unclaimed !== undefined) {
+      const believed = unclaimed === undefined && !(state.type === endpointType && !this.types.has(clusterType));
+      // Without belief the names still count: what is claimed, or was refused once, and is gone now is removed.
+      const names = [...claims.map(([name]) => name), ...(unclaimed ?? [])];
+      state.claims = new Map(believed ? claims : names.map((name) => [name, '']));
     }
     state.answerDue = request.resourceNamesSubscribe.length > 0 || isWildcardByDefault(state.type);
     return state;

@@ -39,6 +39,12 @@ export class Repair {
     return this.#queue.length > 0 || this.#outstanding.size > 0;
   }
 
+  /** Names of which Envoy may or may not have what was refused: it does not claim them on its next stream. */
+  get unknown(): readonly string[] {
+    const groups = [...this.#queue, ...this.#outstanding.values()];
+    return [...this.#held.keys(), ...groups.flatMap((group) => [...group.names, ...group.removed])];
+  }
+
   /** The name is not to be sent outside of repair responses. */
   excludes(name: string): boolean {
     return this.#held.has(name) || this.#queue.some((group) => group.names.includes(name)) || this.#isOutstanding(name);

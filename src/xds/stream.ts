@@ -63,16 +63,16 @@ export interface StreamShared {
   awaitSettled(stream: Pumped): void;
 }
 
-/** Remembers, for a bounded number of proxies, that claims of some types are wrong. */
+/** Remembers, for a bounded number of proxies, that claims of some types are wrong, and the names that they may have without a claim. */
 export class DistrustedClaims {
-  readonly #types = new Map<string, ReadonlySet<TypeUrl>>();
+  readonly #types = new Map<string, ReadonlyMap<TypeUrl, readonly string[]>>();
   readonly #max: number;
 
   constructor(max = 10_000) {
     this.#max = max;
   }
 
-  add(node: string, types: ReadonlySet<TypeUrl>): void {
+  add(node: string, types: ReadonlyMap<TypeUrl, readonly string[]>): void {
     this.#types.delete(node);
     this.#types.set(node, types);
     for (const oldest of this.#types.keys()) {
@@ -82,8 +82,8 @@ export class DistrustedClaims {
   }
 
   /** Takes the entry: one new stream is enough to put things right, or adds it again. */
-  take(node: string): ReadonlySet<TypeUrl> {
-    const types = this.#types.get(node) ?? new Set<TypeUrl>();
+  take(node: string): ReadonlyMap<TypeUrl, readonly string[]> {
+    const types = this.#types.get(node) ?? new Map<TypeUrl, readonly string[]>();
     this.#types.delete(node);
     return types;
   }

@@ -113,9 +113,12 @@ export class Resources {
 
 /** A VirtualHost is kept without its name, and a table with virtual hosts of its own without `vhds`. */
 function asKept(type: ResourceType, json: unknown): { readonly json: unknown; readonly vhds: boolean } {
-  if (types[type] === virtualHostType) return { json: { ...(json as object), name: undefined }, vhds: false };
-  if (types[type] !== routeType || !('vhds' in (json as object))) return { json, vhds: false };
-  return { json: { ...(json as object), vhds: undefined }, vhds: true };
+  if (types[type] === virtualHostType) {
+    const { name: _, ...rest } = json as { readonly name: string };
+    return { json: rest, vhds: false };
+  }
+  const { vhds, ...rest } = json as { readonly vhds?: object };
+  return types[type] === routeType && vhds !== undefined ? { json: rest, vhds: true } : { json, vhds: false };
 }
 
 /** One replica of the control plane. */
@@ -158,11 +161,9 @@ export class Replica implements AsyncDisposable {
     return this.recorder.events;
   }
 
-  /** What was sent of a type since `mark`: `[resources, removed]` of each response. */
-  sent(type: ResourceType, mark = 0): [number, number][] {
-    return this.events
-      .slice(mark)
-      .flatMap((e) => (e.kind === 'sent' && e.type === type ? [[e.resources, e.removed] as [number, number]] : []));
+  /** The responses since `mark` that carried resources or removals. */
+  carried(mark = 0): StreamEvent[] {
+    return this.events.slice(mark).filter((e) => e.kind === 'sent' && e.resources + e.removed > 0);
   }
 
   /** Breaks every connection, as a network does. */
