@@ -9,6 +9,7 @@ import { keyOf, objectKey, type ObjectKey, type Origin } from './object.ts';
 import { originOf } from './parse.ts';
 import type { Problem } from './problem.ts';
 import { isObject, quote, readStructure, type Report } from './structure.ts';
+import { checkLocality } from './validation/traffic-policy.ts';
 
 export interface ParsedMeshConfig {
   /** The defaults where the text is refused. */
@@ -152,6 +153,8 @@ function reportUnread(
 const domain = /^[a-z0-9A-Z]([-a-z0-9A-Z_]*[a-z0-9A-Z])?(\.[a-z0-9A-Z]([-a-z0-9A-Z_]*[a-z0-9A-Z])?)*$/;
 
 function checkValues(spec: MeshConfigSpec, report: Report): void {
+  // The mesh has no outlier detection of its own; it may stand in any DestinationRule.
+  checkLocality(spec.localityLbSetting, {}, 'localityLbSetting', report);
   checkDuration(spec.connectTimeout, 'connectTimeout', 1_000_000n, report);
   checkDuration(spec.protocolDetectionTimeout, 'protocolDetectionTimeout', 0n, report);
   checkDuration(spec.dnsRefreshRate, 'dnsRefreshRate', 1_000_000n, report);

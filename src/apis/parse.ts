@@ -8,7 +8,7 @@ import { type ConfigObject, objectKey, type ObjectKey, type Origin } from './obj
 import type { Problem } from './problem.ts';
 import { isObject, quote, readStructure, type Report } from './structure.ts';
 import { untranslatedPaths } from './untranslated.ts';
-import { validators } from './validation/index.ts';
+import { validateObject } from './validation/index.ts';
 
 export interface ParsedObject {
   /** What it calls itself, as far as that can be read. */
@@ -99,7 +99,7 @@ function reportStrayFields(raw: Record<string, unknown>, definition: KindSchema,
 
 function isValid(object: ConfigObject, report: Report): boolean {
   let valid = true;
-  validators[object.kind]?.(object, (path, message, reason, severity = 'error') => {
+  validateObject(object, (path, message, reason, severity = 'error') => {
     if (severity === 'error') valid = false;
     report(path, message, reason, severity);
   });

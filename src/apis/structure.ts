@@ -4,6 +4,7 @@
  */
 import type { TSchema } from 'typebox';
 import { Compile, type Validator } from 'typebox/compile';
+import { Settings } from 'typebox/system';
 import { fieldPath, indexPath } from '../lib/path.ts';
 import { suggest } from '../lib/suggest.ts';
 import type { ProblemReason } from './problem.ts';
@@ -48,6 +49,8 @@ export function readStructure(schema: TSchema, value: unknown, path: string, unk
   const known = keepKnown(node, value, path, unknownFields, report);
   const validator = validatorOf(schema);
   if (!validator.Check(known)) {
+    // The library stops after 8 otherwise, and a user would correct eight and find eight more.
+    Settings.Set({ maxErrors: 1000 });
     let found = false;
     for (const error of validator.Errors(known)) {
       const faults = describe(error, known, path);

@@ -31,6 +31,11 @@ const trees: ReadonlyMap<string, PathTree> = new Map(
   Object.entries(translatedPaths).map(([kind, patterns]) => [kind, buildTree(patterns)]),
 );
 
+/** The outermost paths of `value` that none of the patterns covers, in its own order. */
+export function uncoveredPaths(value: unknown, patterns: readonly string[]): string[] {
+  return uncovered(value, buildTree(patterns), '');
+}
+
 /** The outermost paths of `object` that have no effect yet, in the order of the object. Empty lists and maps say nothing and are passed over. */
 export function untranslatedPaths(object: Pick<ConfigObject, 'kind' | 'spec'>): string[] {
   const tree = trees.get(object.kind);
