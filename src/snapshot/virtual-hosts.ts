@@ -7,7 +7,7 @@ import type { RouteContext } from '../envoy/routes/context.ts';
 import { virtualHostDomains } from '../envoy/routes/domains.ts';
 import { buildSniffedTable } from '../envoy/routes/table.ts';
 import { buildVirtualHost } from '../envoy/routes/virtual-host.ts';
-import type { MeshVirtualService, Service } from '../mesh/model.ts';
+import { isHttp, type MeshVirtualService, type Service, type ServicePort } from '../mesh/model.ts';
 import { clusterDomain } from '../mesh/services.ts';
 import { routeTable, slotsOf } from '../mesh/slots.ts';
 import { objectsOf, type Encoded } from './hosts.ts';
@@ -36,13 +36,30 @@ export function hostVirtualHosts(t: Translation, scope: Scope, host: string, tab
   };
   if (service === undefined) {
     if (virtualService === undefined || !virtualService.hosts.includes(host) || host === '*') return [];
-    return [...tables.httpPorts()].sort((a, b) => a - b).map((port) => add(port, [host]));
+    const ports = [...tables.httpPorts()].filter((port) => servesUnknownHost(t, scope, virtualService, host, port));
+    return ports.sort((a, b) => a - b).map((port) => add(port, [host]));
   }
   const shared = slotsOf(t.mesh, service).filter(
     (slot) => (slot.kind === 'http' || slot.kind === 'auto') && routeTable(slot) === String(slot.port),
   );
   if (shared.length === 0) return [];
   return [...new Set(shared.map((slot) => slot.port))].map((port) => add(port, domainsOf(t, scope, service, port)));
+}
+
+/**
+ * Whether a host that no service has is in the table of a port, by Istio's rules: where another host of the VirtualService is a service with that HTTP
+ * port, and on port 80 always. A wildcard that covers a service of the table stands for its services alone.
+ */
+function servesUnknownHost(t: Translation, scope: Scope, virtualService: MeshVirtualService, host: string, port: number): boolean {
+  if (host.startsWith('*') && servicesUnder(t, scope, host).some((s) => s.ports.some((p) => p.number === port))) return false;
+  if (port === 80) return true;
+  const isHttpPort = (p: ServicePort): boolean => p.number === port && (isHttp(p.protocol) || p.protocol === 'auto');
+  return virtualService.hosts.some((other) => servicesUnder(t, scope, other).some((s) => s.ports.some(isHttpPort)));
+}
+
+function servicesUnder(t: Translation, scope: Scope, host: string): Service[] {
+  const hosts = host.startsWith('*') ? [...t.mesh.servicesByPattern.keys(host)].map((key) => key.slice(key.indexOf('/') + 1)) : [host];
+  return [...new Set(hosts)].flatMap((name) => t.mesh.serviceAt(name, scope.namespace) ?? []);
 }
 
 /** Route tables `<host>:<port>` of sniffed ports: one virtual host, inline. */
