@@ -14,6 +14,9 @@ const trafficPolicy: readonly string[] = [
   'tls.subjectAltNames',
   'tls.sni',
   'tls.insecureSkipVerify',
+  'tls.caCrl',
+  // Read to leave the cluster out: without it the connection would be unprotected.
+  'tls.credentialName',
 ];
 
 const trafficPolicies = ['spec.trafficPolicy', 'spec.subsets[].trafficPolicy'];
