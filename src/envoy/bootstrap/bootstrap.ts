@@ -5,6 +5,7 @@ import { ApiConfigSource_ApiType, ApiVersion, type ConfigSource, ConfigSourceSch
 import { controlPlaneCluster, controlPlaneClusterConfig, controlPlaneFiles } from './control-plane.ts';
 import type { FileSecret } from './files.ts';
 import { adminClusterConfig, adminPathListener, socketAddress } from './listeners.ts';
+import { registerMetricsNamespace } from './metrics-namespace.ts';
 import { buildNode } from './node.ts';
 import type { BootstrapOptions } from './options.ts';
 import { buildStatsConfig } from './stats.ts';
@@ -21,6 +22,7 @@ export function buildBootstrap(options: BootstrapOptions): Bootstrapped {
     node: buildNode(options.node),
     admin: { address: socketAddress(admin) },
     statsConfig: buildStatsConfig(options.stats),
+    bootstrapExtensions: [registerMetricsNamespace()],
     layeredRuntime: {
       layers: [
         // Istio's regular expressions may be larger than Envoy's default of 100 allows.

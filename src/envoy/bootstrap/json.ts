@@ -8,6 +8,7 @@ import { GenericSchema } from '#gen/envoy/extensions/http/injected_credentials/g
 import { type Secret, SecretSchema } from '#gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import { UpstreamTlsContextSchema } from '#gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import { HttpProtocolOptionsSchema } from '#gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
+import { WasmServiceSchema } from '#gen/envoy/extensions/wasm/v3/wasm_pb.js';
 import { toJson } from '../../wire/json.ts';
 import { secretType } from '../../wire/types.ts';
 
@@ -22,6 +23,7 @@ const registry = createRegistry(
   SecretSchema,
   UpstreamCodecSchema,
   UpstreamTlsContextSchema,
+  WasmServiceSchema,
 );
 
 /** With the field names of the `.proto` files, as Envoy's documentation writes them. */

@@ -24,7 +24,17 @@ const tags: readonly (readonly [name: string, regex: string])[] = [
 
 /** What is kept of some thousands of stats: Istio's selection, which readiness, drain and RBAC counters need. */
 const kept: StatsOptions = {
-  prefixes: ['reporter=', 'component', 'istio', 'cluster_manager', 'listener_manager', 'server', 'cluster.xds-grpc', 'control_plane'],
+  prefixes: [
+    'reporter=',
+    'component',
+    'istio',
+    'wasmcustom',
+    'cluster_manager',
+    'listener_manager',
+    'server',
+    'cluster.xds-grpc',
+    'control_plane',
+  ],
   suffixes: ['rbac.allowed', 'rbac.denied', 'shadow_allowed', 'shadow_denied', 'downstream_cx_active'],
   regexes: ['vhost\\..*\\.route\\..*'],
 };

@@ -60,10 +60,12 @@ describe('without balancing', () => {
     expect(metadata(near)).toEqual({
       'envoy.transport_socket_match': { tlsMode: 'istio' },
       istio: { workload: 'reviews-v1;default;reviews;v1;Kubernetes' },
+      mizzen: { name: 'reviews-v1', namespace: 'default', service: 'reviews', revision: 'v1' },
     });
     const latest = { 'service.istio.io/canonical-name': 'r', 'service.istio.io/canonical-revision': 'latest' };
     expect(metadata(endpoint('10.0.0.1', { tlsMode: 'disabled', labels: latest }))).toEqual({
       istio: { workload: 'reviews-v1;default;r;;Kubernetes' },
+      mizzen: { name: 'reviews-v1', namespace: 'default', service: 'r', revision: 'latest' },
     });
   });
 });

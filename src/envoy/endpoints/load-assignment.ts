@@ -5,7 +5,7 @@ import { type ClusterLoadAssignment, ClusterLoadAssignmentSchema } from '#gen/en
 import { type Labels, matchesLabels } from '../../lib/labels.ts';
 import type { Endpoint } from '../../mesh/model.ts';
 import { buildAddress } from '../address.ts';
-import { istioMetadata } from '../config-metadata.ts';
+import { istioMetadata, peerMetadata } from '../config-metadata.ts';
 import { distributeWeights } from './distribute.ts';
 import { failoverPriorities } from './failover.ts';
 import { bySlot, groupByLocality, type LocalityGroup } from './group.ts';
@@ -53,7 +53,10 @@ export type { LocalityGroup };
 
 const healthStatus = { healthy: HealthStatus.HEALTHY, unhealthy: HealthStatus.UNHEALTHY, draining: HealthStatus.DRAINING } as const;
 
-/** Metadata `envoy.transport_socket_match` picks the TLS of the cluster; `istio.workload` tells access logs and metrics who answered. */
+/**
+ * Metadata `envoy.transport_socket_match` picks the TLS of the cluster; `istio.workload` is what Istio's proxies read of who answered, and the metrics
+ * of stock Envoy, which cannot take that text apart, read `mizzen`.
+ */
 function buildEndpoint(endpoint: Endpoint): LbEndpoint {
   return create(LbEndpointSchema, {
     hostIdentifier: { case: 'endpoint', value: { address: buildAddress(endpoint.address, endpoint.port) } },
@@ -63,6 +66,7 @@ function buildEndpoint(endpoint: Endpoint): LbEndpoint {
       filterMetadata: {
         ...(endpoint.tlsMode === 'istio' && { 'envoy.transport_socket_match': { tlsMode: 'istio' } }),
         [istioMetadata]: { workload: workloadText(endpoint) },
+        [peerMetadata]: peerFacts(endpoint),
       },
     },
   });
@@ -70,8 +74,12 @@ function buildEndpoint(endpoint: Endpoint): LbEndpoint {
 
 /** `name;namespace;canonical name;canonical revision;cluster`; the revision `latest` is left out, as in Istio. */
 function workloadText(endpoint: Endpoint): string {
-  const { labels } = endpoint;
-  const canonical = labels['service.istio.io/canonical-name'] ?? labels['app.kubernetes.io/name'] ?? labels['app'] ?? endpoint.workloadName;
+  const { name, namespace, service, revision } = peerFacts(endpoint);
+  return [name, namespace, service, revision === 'latest' ? '' : revision, 'Kubernetes'].join(';');
+}
+
+function peerFacts({ workloadName: name, namespace, labels }: Endpoint) {
+  const service = labels['service.istio.io/canonical-name'] ?? labels['app.kubernetes.io/name'] ?? labels['app'] ?? name;
   const revision = labels['service.istio.io/canonical-revision'] ?? labels['app.kubernetes.io/version'] ?? labels['version'] ?? 'latest';
-  return [endpoint.workloadName, endpoint.namespace, canonical, revision === 'latest' ? '' : revision, 'Kubernetes'].join(';');
+  return { name, namespace, service, revision };
 }

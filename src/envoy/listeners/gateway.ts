@@ -19,6 +19,7 @@ import { seconds } from '../duration.ts';
 import { accessLogs, listenerAccessLogs } from '../filters/access-log.ts';
 import { buildConnectionManagerFilter } from '../filters/hcm.ts';
 import { type Authorization, buildAuthorization } from '../filters/rbac.ts';
+import { buildStatsLogger } from '../filters/stats-logger.ts';
 import type { Translated } from '../problems.ts';
 import { downstreamSocket, gatewayTls } from '../tls.ts';
 import type { GatewayPort, MergedGateways, TlsServer } from './gateway-servers.ts';
@@ -37,7 +38,7 @@ const handshakeTimeoutSeconds = 15;
 /** One listener per address and port, in order of the ports. Problems are those of policies; of servers, see `mergeGateways`. */
 export function buildGatewayListeners({ merged, policies, mesh }: GatewayListenersInput): Translated<Listener> {
   const authorization = buildAuthorization({ policies, trustDomains: trustDomains(mesh) });
-  const logs = accessLogs(mesh);
+  const logs = [...accessLogs(mesh), buildStatsLogger({ reporter: 'source', protocol: 'http' })];
   return {
     resources: merged.ports.map((port) => listener(port, { mesh, authorization, logs })),
     problems: authorization.problems,

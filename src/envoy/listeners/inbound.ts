@@ -20,6 +20,7 @@ import { durationOf } from '../duration.ts';
 import { accessLogs, listenerAccessLogs } from '../filters/access-log.ts';
 import { buildConnectionManagerFilter } from '../filters/hcm.ts';
 import { type Authorization, buildAuthorization } from '../filters/rbac.ts';
+import { buildStatsLogger } from '../filters/stats-logger.ts';
 import { buildTcpProxyFilter } from '../filters/tcp-proxy.ts';
 import type { Translated } from '../problems.ts';
 import { buildInboundRoute } from '../routes/inbound.ts';
@@ -57,13 +58,17 @@ interface Chain {
 class InboundBuilder {
   readonly #workload: InboundWorkload;
   readonly #authorization: Authorization;
-  readonly #logs: AccessLog[];
+  readonly #logs: { readonly http: readonly AccessLog[]; readonly tcp: readonly AccessLog[] };
   readonly #wildcard: string;
 
   constructor(workload: InboundWorkload, authorization: Authorization) {
     this.#workload = workload;
     this.#authorization = authorization;
-    this.#logs = accessLogs(workload.mesh);
+    const lines = accessLogs(workload.mesh);
+    this.#logs = {
+      http: [...lines, buildStatsLogger({ reporter: 'destination', protocol: 'http' })],
+      tcp: [...lines, buildStatsLogger({ reporter: 'destination', protocol: 'tcp' })],
+    };
     this.#wildcard = workload.family === 'ipv6' ? '::' : '0.0.0.0';
   }
 
@@ -189,7 +194,7 @@ class InboundBuilder {
         route: { inline: route },
         direction: 'inbound',
         filters,
-        accessLogs: this.#logs,
+        accessLogs: this.#logs.http,
       }),
     ];
   }
@@ -198,7 +203,7 @@ class InboundBuilder {
     const proxy = buildTcpProxyFilter({
       statPrefix: chain.cluster,
       destination: { cluster: chain.cluster },
-      accessLogs: this.#logs,
+      accessLogs: this.#logs.tcp,
     });
     return [...this.#authorization.tcp, proxy];
   }
