@@ -26,7 +26,9 @@ export type App =
   | (Listening & { readonly kind: 'tcp-echo' })
   /** Speaks first, as MySQL and SMTP do, and closes. */
   | (Listening & { readonly kind: 'tcp-greeting'; readonly greeting: string })
-  | (Listening & { readonly kind: 'grpc' });
+  | (Listening & { readonly kind: 'grpc' })
+  /** Opens connections from inside the pod for the test, by HTTP's CONNECT. */
+  | (Listening & { readonly kind: 'tunnel' });
 
 /** The body of an HTTP application's answer. */
 export interface HttpEcho {
@@ -83,3 +85,61 @@ export interface LoadResult {
   readonly durationMs: number;
   readonly latencyMs: { readonly p50: number; readonly p99: number; readonly max: number };
 }
+
+/** One thing that a client in a pod is asked to do. */
+export type Task =
+  | {
+      readonly kind: 'http';
+      readonly address: string;
+      readonly port: number;
+      readonly path: string;
+      readonly method: string;
+      readonly headers: Readonly<Record<string, string>>;
+      readonly tls?: TlsOptions;
+      readonly timeoutMs: number;
+    }
+  /** Connects, sends `data` if there is any, and returns what comes until the peer closes or `until` bytes are there. */
+  | {
+      readonly kind: 'tcp';
+      readonly address: string;
+      readonly port: number;
+      readonly data: string;
+      readonly until: number;
+      readonly timeoutMs: number;
+    }
+  | {
+      readonly kind: 'websocket';
+      readonly address: string;
+      readonly port: number;
+      readonly host: string;
+      readonly message: string;
+      readonly timeoutMs: number;
+    }
+  | {
+      readonly kind: 'grpc';
+      readonly address: string;
+      readonly port: number;
+      readonly host: string;
+      readonly message: string;
+      readonly timeoutMs: number;
+    };
+
+export interface TlsOptions {
+  /** PEM; absent: the server's certificate is not checked. */
+  readonly root?: string;
+  readonly serverName?: string;
+  readonly certificate?: string;
+  readonly key?: string;
+  readonly alpn?: readonly string[];
+}
+
+export interface TaskAnswer {
+  /** 0 where the protocol has none. */
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly body: string;
+  /** Serial number of the server's certificate. */
+  readonly serial?: string;
+}
+
+export type TaskResult = { readonly id: number } & ({ readonly answer: TaskAnswer } | { readonly fault: string });

@@ -44,6 +44,11 @@ export class JsonChild implements AsyncDisposable {
     return within(`${what} of ${this.#script}`, Promise.race([line, ended]), limitMs);
   }
 
+  /** Gives it a line of JSON. */
+  send(line: unknown): void {
+    this.#process.stdin?.write(`${JSON.stringify(line)}\n`);
+  }
+
   /** Closing its standard input asks it to finish. */
   finish(): void {
     this.#process.stdin?.end();

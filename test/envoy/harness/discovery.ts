@@ -12,14 +12,18 @@ export interface DiscoveryOptions {
   readonly state: string;
   /** File for its output. */
   readonly log: string;
-  /** Runs in this pod and listens on its address; else on 127.0.0.1 with free ports. */
+  /** Runs in this pod and listens on its address; else on free ports of 127.0.0.1. */
   readonly pod?: Pod;
+  /** Where proxies reach it when it runs in no pod: an address of the test's own; its debug API stays on 127.0.0.1. */
+  readonly address?: string;
   readonly flags?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
 }
 
 interface Addresses {
   readonly address: string;
+  /** Of the monitoring port and of HTTP. */
+  readonly adminAddress: string;
   /** ADS in plaintext. */
   readonly grpc: number;
   /** ADS and CA over TLS. */
@@ -46,17 +50,18 @@ export class Discovery implements AsyncDisposable {
   static async start(options: DiscoveryOptions): Promise<Discovery> {
     const [grpc = 0, secureGrpc = 0, monitoring = 0, web = 0] =
       options.pod === undefined ? await freePorts(4) : [15010, 15012, 15014, 8080];
-    const address = options.pod?.ip ?? '127.0.0.1';
-    const discovery = new Discovery(options, { address, grpc, secureGrpc, monitoring, http: web });
+    const adminAddress = options.pod?.ip ?? '127.0.0.1';
+    const address = options.address ?? adminAddress;
+    const discovery = new Discovery(options, { address, adminAddress, grpc, secureGrpc, monitoring, http: web });
     await discovery.#ready();
     return discovery;
   }
 
   #spawn(): Child {
     const { config, state, pod, log, flags = [], env } = this.#options;
-    const { address, grpc, secureGrpc, monitoring, http: web } = this.addresses;
+    const { address, adminAddress, grpc, secureGrpc, monitoring, http: web } = this.addresses;
     const listen = ['--grpc-address', `${address}:${grpc}`, '--secure-grpc-address', `${address}:${secureGrpc}`];
-    const serve = ['--monitoring-address', `${address}:${monitoring}`, '--http-address', `${address}:${web}`];
+    const serve = ['--monitoring-address', `${adminAddress}:${monitoring}`, '--http-address', `${adminAddress}:${web}`];
     const command = [process.execPath, main, 'discovery', '--config', config, '--state', state, ...listen, ...serve, ...flags] as const;
     return new Child({ command: pod === undefined ? [...command] : pod.asApp(command), log, ...(env === undefined ? {} : { env }) });
   }
@@ -67,7 +72,7 @@ export class Discovery implements AsyncDisposable {
         'mizzen discovery is ready',
         async () => {
           if (!this.#child.running) return true;
-          return (await http({ address: this.addresses.address, port: this.addresses.http, path: '/ready' })).status === 200;
+          return (await http({ address: this.addresses.adminAddress, port: this.addresses.http, path: '/ready' })).status === 200;
         },
         30_000,
       );

@@ -1,7 +1,8 @@
 /** The harness itself: redirection in pods, the applications and the load, with a plain Envoy configuration. */
 import { execFileSync } from 'node:child_process';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { Apps, type HttpEcho } from './apps.ts';
+import { Apps, type HttpEcho, setFault } from './apps.ts';
+import { Client } from './client.ts';
 import { Envoy, needsEnvoy } from './envoy.ts';
 import { http } from './http.ts';
 import { Load } from './load.ts';
@@ -82,15 +83,7 @@ describeWithPods('pods', () => {
     network = stack.use(new PodNetwork());
     server = network.pod('server');
     client = network.pod('client');
-    stack.use(
-      await Apps.start(
-        [
-          { kind: 'http', port: 8080, version: 'v1' },
-          { kind: 'tcp-greeting', port: 9090, greeting: 'hello\n' },
-        ],
-        server,
-      ),
-    );
+    stack.use(await Apps.start([{ kind: 'http', port: 8080, version: 'v1' }], server));
     for (const pod of [server, client]) {
       stack.use(
         await Envoy.start({
@@ -120,6 +113,34 @@ describeWithPods('pods', () => {
     expect(result).toMatchObject({ sent: 200, ok: 200, failed: {}, onNewConnections: 100, versions: { v1: 200 } });
     const [file, ...args] = client.asApp(['curl', '-sSi', `http://${server.ip}:8080/`]);
     expect(execFileSync(file, args, { encoding: 'utf8' })).toMatch(/x-inbound: yes[^]*x-outbound: yes/);
+  });
+
+  it('run clients for HTTP, TCP, WebSocket and gRPC, and applications that speak first or misbehave', async () => {
+    const plain = network.pod('plain', { redirect: false });
+    await using apps = await Apps.start(
+      [
+        { kind: 'http', port: 8080, version: 'v2' },
+        { kind: 'tcp-greeting', port: 9090, greeting: 'hello' },
+        { kind: 'tcp-echo', port: 9091 },
+        { kind: 'grpc', port: 9092 },
+      ],
+      plain,
+    );
+    await using caller = await Client.start(plain);
+    expect(apps).toBeDefined();
+    const answer = await caller.http(plain.ip, 8080, { path: '/p', host: 'reviews', headers: { 'x-user': 'ada' } });
+    expect(JSON.parse(answer.body)).toMatchObject({ version: 'v2', path: '/p', headers: { host: 'reviews', 'x-user': 'ada' } });
+    expect(await caller.tcp(plain.ip, 9090)).toBe('hello');
+    expect(await caller.tcp(plain.ip, 9091, { data: 'ping', until: 4 })).toBe('ping');
+    expect(await caller.websocket(plain.ip, 8080, 'over a socket')).toBe('over a socket');
+    expect(await caller.grpc(plain.ip, 9092, 'over grpc')).toBe('over grpc');
+    await setFault(plain.ip, 8080, { kind: 'status', status: 503, every: 2 });
+    expect([(await caller.http(plain.ip, 8080)).status, (await caller.http(plain.ip, 8080)).status]).toEqual([503, 200]);
+    await setFault(plain.ip, 8080, { kind: 'reset' });
+    await expect(caller.http(plain.ip, 8080)).rejects.toThrow('ECONNRESET');
+    await setFault(plain.ip, 8080, { kind: 'slow', delayMs: 5_000 });
+    await expect(caller.http(plain.ip, 8080, { timeoutMs: 100 })).rejects.toThrow('timeout');
+    await expect(caller.http(plain.ip, 1)).rejects.toThrow('ECONNREFUSED');
   });
 
   it('are gone with their network', () => {

@@ -166,6 +166,10 @@ export class Replica implements AsyncDisposable {
     return this.events.slice(mark).filter((e) => e.kind === 'sent' && e.resources + e.removed > 0);
   }
 
+  get rejected(): StreamEvent[] {
+    return this.events.filter((e) => e.kind === 'rejected');
+  }
+
   /** Breaks every connection, as a network does. */
   cut(): void {
     for (const stream of this.recorder.streams) this.#listener.breakConnection(stream.caller.address);
