@@ -43,19 +43,19 @@ function refusal(path: string, folder: string, i: Import): string | undefined {
     return `${folder}/ is pure core: no ${i.specifier}`;
   }
   const homes = packageHomes[name];
-  return homes === undefined || homes.includes(folder) ? undefined : `${name} is used in ${homes.join(', ')} only`;
+  return homes === undefined || i.typeOnly || homes.includes(folder) ? undefined : `${name} is used in ${homes.join(', ')} only`;
 }
 
 /** Each cycle once, as `cycle: a -> b -> a`. A type-only cycle counts: it is as hard to read as the other kind. */
 function cycles(graph: ReadonlyMap<string, readonly Import[]>): string[] {
-  const found: string[] = [];
+  const found = new Set<string>();
   const done = new Set<string>();
   const stack: string[] = [];
   const visit = (path: string): void => {
     if (done.has(path)) return;
     const at = stack.indexOf(path);
     if (at >= 0) {
-      found.push(`cycle: ${[...stack.slice(at), path].join(' -> ')}`);
+      found.add(`cycle: ${[...stack.slice(at), path].join(' -> ')}`);
       return;
     }
     stack.push(path);
@@ -66,7 +66,7 @@ function cycles(graph: ReadonlyMap<string, readonly Import[]>): string[] {
     done.add(path);
   };
   for (const path of graph.keys()) visit(path);
-  return found;
+  return [...found];
 }
 
 function resolved(from: string, specifier: string): string {

@@ -5,10 +5,11 @@ import type { AddressInfo } from 'node:net';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { completionScript } from './completion.ts';
 import { discoveryOptions, type DiscoveryFlags } from './discovery.ts';
 import { buildProgram, withoutExit } from './program.ts';
+import { runProgram } from './run.ts';
 
 /** A port on which nobody listens. */
 async function closedPort(): Promise<number> {
@@ -19,20 +20,45 @@ async function closedPort(): Promise<number> {
   return port;
 }
 
+// The first use of a command loads what it needs, and other suites may have the processors.
+vi.setConfig({ testTimeout: 60_000 });
+
 interface Ended {
   readonly status: number;
   readonly out: string;
   readonly err: string;
 }
 
-/** The program as a user runs it, in a process of its own. */
+/** One command line, with what it would print. */
 async function mizzen(...args: readonly string[]): Promise<Ended> {
-  return new Promise((resolve) => {
-    execFile(process.execPath, ['src/main.ts', ...args], { timeout: 30_000 }, (error, out, err) =>
-      resolve({ status: error === null ? 0 : Number(error.code), out, err }),
-    );
-  });
+  let out = '';
+  let err = '';
+  const spies = [
+    vi.spyOn(process.stdout, 'write').mockImplementation((text) => (out += String(text)) !== ''),
+    vi.spyOn(process.stderr, 'write').mockImplementation((text) => (err += String(text)) !== ''),
+    vi.spyOn(console, 'error').mockImplementation((text) => (err += `${String(text)}\n`)),
+  ];
+  try {
+    process.exitCode = 0;
+    await runProgram(args);
+    return { status: Number(process.exitCode), out, err };
+  } finally {
+    process.exitCode = 0;
+    for (const spy of spies) spy.mockRestore();
+  }
 }
+
+test('the program runs as a process and its exit status says how it went', async () => {
+  const run = (...args: readonly string[]): Promise<Ended> =>
+    new Promise((resolve) => {
+      execFile(process.execPath, ['src/main.ts', ...args], (error, out, err) =>
+        resolve({ status: error === null ? 0 : Number(error.code), out, err }),
+      );
+    });
+  const [version, wrong] = await Promise.all([run('--version'), run('proxy-config', 'cluster', 'page')]);
+  expect(version).toMatchObject({ status: 0, out: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) as string, err: '' });
+  expect(wrong).toMatchObject({ status: 2, out: '' });
+});
 
 const status = {
   cluster_id: 'Kubernetes',
@@ -122,6 +148,31 @@ test('validate names file, line and path, and ends with 1 on an error', async ()
   writeFileSync(file, 'apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: x}\nspec:\n  host: 5\n');
   expect((await mizzen('validate', file)).status).toBe(1);
   expect((await mizzen('validate', join(dir, 'missing'))).status).toBe(2);
+});
+
+test('translate shows what a proxy would get, and with --explain from which lines', async () => {
+  const routes = await mizzen(
+    'translate',
+    'deploy/samples/bookshop',
+    '--proxy',
+    'page-v1',
+    '--interception-mode',
+    'NONE',
+    '--section',
+    'routes',
+  );
+  expect(routes).toMatchObject({ status: 0, err: '' });
+  expect(routes.out).toMatch(/^9080 .*\|v1\|reviews\S+ 80%, \S+\|v2\|reviews\S+ 20% .*reviews\.bookshop$/m);
+  const gateway = await mizzen('translate', 'deploy/samples/bookshop', '--proxy', 'gateway.bookshop', '--explain');
+  expect(gateway.out).toMatch(
+    /^RDS +http\.18080\S* +.*VirtualService\/bookshop\/bookshop \(deploy\/samples\/bookshop\/gateway\.yaml:\d+\)$/m,
+  );
+  const yaml = await mizzen('translate', 'deploy/samples/bookshop', '--proxy', 'details-v1', '-o', 'yaml', '--section', 'endpoints');
+  expect(yaml.out).toContain('"@type": type.googleapis.com/envoy.admin.v3.EndpointsConfigDump');
+  expect(await mizzen('translate', 'deploy/samples/bookshop', '--proxy', 'nobody')).toMatchObject({
+    status: 2,
+    err: expect.stringContaining('there are details-v1.bookshop, gateway.bookshop') as string,
+  });
 });
 
 test('every command has help with an example, and completes in three shells', () => {

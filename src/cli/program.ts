@@ -9,6 +9,7 @@ import { packageVersion } from './package-version.ts';
 import { proxyConfigCommand } from './proxy-config.ts';
 import { proxyStatusCommand } from './proxy-status.ts';
 import { tokenCommand } from './token.ts';
+import { translateCommand } from './translate.ts';
 import { validateCommand } from './validate.ts';
 import { versionCommand } from './version.ts';
 
@@ -23,6 +24,7 @@ export function buildProgram(): Command {
     discoveryCommand(),
     bootstrapCommand(),
     tokenCommand(),
+    translateCommand(),
     validateCommand(),
     proxyStatusCommand(),
     proxyConfigCommand(),

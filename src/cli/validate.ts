@@ -45,10 +45,11 @@ export async function load(path: string): Promise<LoadedDirectory> {
   });
 }
 
-export function problemsText(problems: readonly Problem[], objects: number, format: OutputFormat): string {
+/** `objects`: how many were read, where that is worth saying. */
+export function problemsText(problems: readonly Problem[], objects: number | undefined, format: OutputFormat): string {
   if (format !== 'table') return render(format, [], [], { objects, problems: problems.map(plain) });
   const errors = problems.filter((p) => p.severity === 'error').length;
-  const summary = `${objects} objects, ${errors} errors, ${problems.length - errors} warnings\n`;
+  const summary = `${objects === undefined ? '' : `${objects} objects, `}${errors} errors, ${problems.length - errors} warnings\n`;
   return problems.length === 0 ? summary : `${render(format, problems, columns)}\n${summary}`;
 }
 

@@ -12,7 +12,7 @@ export function demoCommand(): Command {
   return new Command('demo')
     .description('run the bookshop sample with real Envoys on this machine and show what happens')
     .option('--config <folder>', 'manifests of the mesh; edit them while it runs', samples)
-    .option('--rate <requests>', 'requests a second through the gateway', parsed(parseRate), 5)
+    .option('--rate <requests>', 'requests a second through the gateway', parsed(parseRate), 10)
     .addHelpText(
       'after',
       `

@@ -1,0 +1,45 @@
+/** The daemon's translation without a daemon: manifests in, what a proxy would get out. No identity, no secrets of workloads. */
+import { readFile } from 'node:fs/promises';
+import { parseMeshConfig } from '../apis/mesh-config-parse.ts';
+import { objectKey } from '../apis/object.ts';
+import type { Problem } from '../apis/problem.ts';
+import { untranslatedPaths } from '../apis/untranslated.ts';
+import { gatewaySecret } from '../ca/credentials.ts';
+import { Objects } from '../mesh/objects.ts';
+import { Snapshot } from '../snapshot/snapshot.ts';
+import { loadDirectory } from '../sources/directory/load.ts';
+import { Graph } from '../store/graph.ts';
+import { createValidator } from '../wire/validate.ts';
+import type { Registry } from '@bufbuild/protobuf';
+import { readRegistry } from './descriptors.ts';
+import { Intake } from './objects.ts';
+
+export interface OfflineMesh {
+  readonly snapshot: Snapshot;
+  readonly registry: Registry;
+  /** Of the objects, and of what was translated so far: `open` a proxy first. */
+  problems(): Problem[];
+}
+
+/** Rejects where the folder or the MeshConfig file cannot be read. */
+export async function offlineMesh(path: string, meshConfigFile?: string): Promise<OfflineMesh> {
+  const registry = readRegistry();
+  const objects = new Objects(new Graph());
+  const snapshot = new Snapshot(objects, {
+    validator: createValidator(registry),
+    untranslated: untranslatedPaths,
+    readCredential: (name, lookup) => gatewaySecret(name, lookup, Date.now()),
+    onFault: (collection, key, cause) => {
+      throw new Error(`fault in the translation of ${collection} ${key}`, { cause });
+    },
+    admit: () => undefined,
+  });
+  const key = objectKey('MeshConfig', '', meshConfigFile ?? '');
+  const meshConfig =
+    meshConfigFile === undefined ? undefined : parseMeshConfig(await readFile(meshConfigFile, 'utf8'), { file: meshConfigFile }, key);
+  const intake = new Intake({ objects, ...(meshConfig === undefined ? {} : { meshConfig }), changed: () => {}, event: () => {} });
+  const { objects: upserts, problems } = await loadDirectory(path);
+  intake.apply({ upserts, deletes: [], problems });
+  snapshot.flush();
+  return { snapshot, registry, problems: () => [...intake.problems(), ...snapshot.problems()] };
+}
