@@ -9,12 +9,13 @@ import type { StatsOptions } from './options.ts';
  * The default tags of Envoy stay off, as with Istio, because their names differ.
  */
 const tags: readonly (readonly [name: string, regex: string])[] = [
-  ['cluster_name', '^cluster\\.((.+?(\\..+?\\.svc\\.cluster\\.local)?)\\.)'],
+  // Names of clusters and listeners have dots: a semicolon ends them.
+  ['cluster_name', '^cluster(\\.(.+);)'],
   ['tcp_prefix', '^tcp\\.((.*?)\\.)\\w+?$'],
   ['response_code', '_rq(_(\\d{3}))$'],
   ['response_code_class', '_rq(_(\\dxx))$'],
   ['http_conn_manager_listener_prefix', '^listener(?=\\.).*?\\.http\\.(((?:[_.[:digit:]]*|[_\\[\\]aAbBcCdDeEfF[:digit:]]*))\\.)'],
-  ['http_conn_manager_prefix', '^http\\.(((?:[_.[:digit:]]*|[_\\[\\]aAbBcCdDeEfF[:digit:]]*))\\.)'],
+  ['http_conn_manager_prefix', '^http\\.(((?:[_.[:digit:]\\w]*|[_\\[\\]aAbBcCdDeEfF[:digit:]\\w\\:]*));\\.)'],
   ['listener_address', '^listener\\.(((?:[_.[:digit:]]*|[_\\[\\]aAbBcCdDeEfF[:digit:]]*))\\.)'],
   ['mongo_prefix', '^mongo\\.(.+?)\\.(collection|cmd|cx_|op_|delays_|decoding_)(.*?)$'],
   ['authz_enforce_result', 'rbac(\\.(allowed|denied))'],
