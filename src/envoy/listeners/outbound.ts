@@ -18,6 +18,7 @@ import { configPath, istioMetadata } from '../config-metadata.ts';
 import { durationOf, noDuration } from '../duration.ts';
 import { buildConnectionManagerFilter } from '../filters/hcm.ts';
 import { buildTcpProxyFilter, type TcpDestination } from '../filters/tcp-proxy.ts';
+import { httpProxyTable } from '../routes/table.ts';
 import { distinctMatches } from './distinct-matches.ts';
 import { httpInspector, tlsInspector } from './sniffing.ts';
 
@@ -207,5 +208,3 @@ export function buildHttpProxyListener(context: OutboundListenerContext, port: n
     filterChains: [{ filters: [filter] }],
   });
 }
-
-export const httpProxyTable = 'http_proxy';

@@ -6,7 +6,7 @@ export interface DomainsInput {
   readonly port: number;
   /** DNS domain of the proxy, `ns.svc.cluster.local`: which short names it may use. */
   readonly dnsDomain: string;
-  /** In `http_proxy`, which serves all ports, names come with and without the port, elsewhere without. */
+  /** For `http_proxy`, which serves all ports: names come with the port, and those of port 80 without it too. Elsewhere they come without. */
   readonly withPort: boolean;
 }
 
@@ -16,7 +16,10 @@ export interface DomainsInput {
  */
 export function virtualHostDomains({ service, port, dnsDomain, withPort }: DomainsInput): string[] {
   const names = [service.host, ...alternativeNames(service.host, dnsDomain)];
-  const spell = (name: string) => (withPort ? [inAuthority(name), `${inAuthority(name)}:${port}`] : [inAuthority(name)]);
+  const spell = (name: string) => [
+    ...(withPort && port !== 80 ? [] : [inAuthority(name)]),
+    ...(withPort ? [`${inAuthority(name)}:${port}`] : []),
+  ];
   const domains = names.flatMap(spell);
   const headless = service.resolution === 'passthrough' && service.registry === 'Kubernetes';
   const pods = headless ? domains.map((domain) => `*.${domain}`) : [];

@@ -6,6 +6,9 @@ import { passthroughCluster } from '../../mesh/names.ts';
 import { noDuration } from '../duration.ts';
 import { buildRouteMatch } from './match.ts';
 
+/** The table of the explicit HTTP proxy, for all ports. */
+export const httpProxyTable = 'http_proxy';
+
 const maxDirectResponseBytes = 1024 * 1024;
 
 /**
@@ -33,7 +36,8 @@ function routeConfiguration(name: string, virtualHosts: VirtualHost[]): RouteCon
     // Clusters and routes travel apart: a route may name a cluster that is still to come.
     validateClusters: false,
     maxDirectResponseBodySizeBytes: maxDirectResponseBytes,
-    ignorePortInHostMatching: true,
+    // The HTTP proxy finds the port of a service in the Host header. (Istio ignores it there too, and finds port 80 alone.)
+    ignorePortInHostMatching: name !== httpProxyTable,
   });
 }
 
