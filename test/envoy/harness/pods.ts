@@ -7,7 +7,8 @@
  *
  * Removing the namespaces removes every link, address and rule that was made.
  */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { own } from './owned.ts';
 
@@ -115,7 +116,7 @@ export class PodNetwork implements Disposable {
     this.testAddress = `${this.#subnet}.1`;
     const hub = this.#addNamespace('hub');
     const link = (this.#link = `mz${process.pid}${name.slice(0, 3)}`);
-    this.#disown = own(() => this.#remove());
+    this.#disown = own(() => this.#removeDetached());
     ipBatch(hub, ['link add br0 type bridge', 'link set br0 up']);
     ipBatch(undefined, [
       `link add ${link} type veth peer name test netns ${hub}`,
@@ -147,8 +148,9 @@ export class PodNetwork implements Disposable {
 
   #addNamespace(name: string): string {
     const namespace = `${this.#prefix}-${name}`;
-    ip('netns', 'add', namespace);
+    // Before it exists: a signal that ends `ip` may leave it behind.
     this.#namespaces.push(namespace);
+    ip('netns', 'add', namespace);
     return namespace;
   }
 
@@ -159,7 +161,13 @@ export class PodNetwork implements Disposable {
     } catch {
       // Not made yet, or gone.
     }
-    for (const namespace of this.#namespaces.splice(0)) ip('netns', 'del', namespace);
+    for (const namespace of this.#namespaces.splice(0)) if (existsSync(`/run/netns/${namespace}`)) ip('netns', 'del', namespace);
+  }
+
+  /** When the test is told to end: a process of its own, because the runner gives this one only a moment. */
+  #removeDetached(): void {
+    const script = 'for name; do ip netns del "$name"; done';
+    spawn('sh', ['-c', script, 'sh', ...this.#namespaces.splice(0)], { detached: true, stdio: 'ignore' }).unref();
   }
 
   [Symbol.dispose](): void {
