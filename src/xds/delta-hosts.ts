@@ -66,6 +66,9 @@ export class DeltaHosts {
       if (view.find(routeType, route) !== undefined) due.addNames(route, names);
       else orphans.set(route, [...(orphans.get(route) ?? []), ...names]);
     }
+    for (const [route, names] of this.#orphans) {
+      if (this.#announced.has(route) && view.find(routeType, route) !== undefined) due.addNames(route, [...names]);
+    }
     if (first) this.#compareClaims(state.claims ?? new Map(), view, due);
     const responses: { route: string; content: ResponseContent }[] = [];
     for (const [route, removed] of this.#releases) responses.push({ route, content: { steps: [], own: [], removed } });
@@ -135,16 +138,20 @@ export class DeltaHosts {
   /** All hosts of a table and the removal of those that have gone. A table without any is released by the removal of a name that never was. */
   #whole(route: string, state: DeltaType, view: PartsView, encoder: Encoder, changed: Iterable<string>): ResponseContent {
     const removed = new Set<string>();
-    for (const name of [...changed, ...(this.#orphans.get(route) ?? [])]) {
-      if (view.find(virtualHostType, name) === undefined) removed.add(name);
+    for (const name of changed) {
+      if (view.find(virtualHostType, name) !== undefined) continue;
+      removed.add(name);
+      state.repair?.changed(name, undefined);
     }
     const table = state.repair === undefined ? onlyTableWith(route, view) : undefined;
     if (table !== undefined) return { steps: [encoder.hostsOf(table, route)], own: [], removed: [...removed] };
     const own: OwnFrame[] = [];
     for (const name of view.namesUnder(virtualHostType, route)) {
       const resource = view.find(virtualHostType, name);
-      if (resource !== undefined && state.repair?.excludes(name) !== true)
-        own.push({ resource, frame: deltaFrame(virtualHostType, resource) });
+      if (resource === undefined) continue;
+      // What is under way may come before the table does, and is due again then.
+      if (state.repair?.excludes(name) === true) state.repair.changed(name, resource.version);
+      else own.push({ resource, frame: deltaFrame(virtualHostType, resource) });
     }
     if (own.length === 0 && removed.size === 0) removed.add(`${route}/-`);
     return { steps: [], own, removed: [...removed] };

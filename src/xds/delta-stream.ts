@@ -3,7 +3,7 @@ import { clusterType, endpointType, listenerType, routeType, virtualHostType } f
 import { DeltaHosts } from './delta-hosts.ts';
 import { DeltaType, isWildcardByDefault, servingRank, type OwnFrame, type ResponseContent } from './delta-type.ts';
 import { deltaFrame, emptyLoadAssignment, type Step } from './encoder.ts';
-import { Stream, type StreamShared, type Wire } from './stream.ts';
+import { Stream, type Doubts, type StreamShared, type Wire } from './stream.ts';
 import { PartsView, type Change, type Pointers } from './view.ts';
 import type { EncodedResource } from '../wire/resource.ts';
 import type { Caller, Subscription, TypeUrl } from './source.ts';
@@ -37,7 +37,7 @@ export class DeltaStream extends Stream {
   #ordered: readonly DeltaType[] = [];
   #view: PartsView;
   readonly #hosts = new DeltaHosts();
-  readonly #distrusted: ReadonlyMap<TypeUrl, readonly string[]>;
+  readonly #doubts: Doubts;
   readonly #waiting: DeltaRequest[] = [];
   /** Clusters that went out on this stream before EDS was subscribed; undefined: all of them. */
   #clustersSent: Set<string> | undefined = new Set();
@@ -47,7 +47,7 @@ export class DeltaStream extends Stream {
   constructor(shared: StreamShared, subscription: Subscription, caller: Caller, wire: Wire, onEnd: (stream: Stream) => void) {
     super(shared, subscription, caller, wire, onEnd);
     this.#view = new PartsView(subscription.parts);
-    this.#distrusted = shared.distrusted.take(subscription.node.id);
+    this.#doubts = shared.doubted.take(subscription.node.id);
   }
 
   receive(request: DeltaRequest): void {
@@ -107,9 +107,14 @@ export class DeltaStream extends Stream {
   }
 
   protected override released(): void {
-    const unknown = new Map<TypeUrl, readonly string[]>();
-    for (const state of this.types.values()) if (state.repair !== undefined) unknown.set(state.type, state.repair.unknown);
-    if (unknown.size > 0) this.shared.distrusted.add(this.subscription.node.id, unknown);
+    const doubts = new Map<TypeUrl, ReadonlySet<string>>();
+    for (const state of this.types.values()) {
+      const names = state.unknownNames();
+      if (names.size > 0) doubts.set(state.type, names);
+    }
+    // A type that was not asked for on this stream is as doubtful as before.
+    for (const [type, names] of this.#doubts) if (!this.types.has(type)) doubts.set(type, names);
+    if (doubts.size > 0) this.shared.doubted.add(this.subscription.node.id, doubts);
   }
 
   // Requests
@@ -141,12 +146,12 @@ export class DeltaStream extends Stream {
     this.types.set(request.typeUrl, state);
     this.#ordered = [...this.types.values()].sort((a, b) => servingRank(a.type) - servingRank(b.type));
     const claims = Object.entries(request.initialResourceVersions);
-    const unclaimed = this.#distrusted.get(state.type);
-    if (claims.length > 0 || unclaimed !== undefined) {
-      const believed = unclaimed === undefined && !(state.type === endpointType && !this.types.has(clusterType));
-      // Without belief the names still count: what is claimed, or was refused once, and is gone now is removed.
-      const names = [...claims.map(([name]) => name), ...(unclaimed ?? [])];
-      state.claims = new Map(believed ? claims : names.map((name) => [name, '']));
+    const doubts = this.#doubts.get(state.type) ?? none;
+    if (claims.length > 0 || doubts.size > 0) {
+      const believed = state.type !== endpointType || this.types.has(clusterType);
+      // Without belief the names still count: what the client claims, or may have without a claim, and is gone now is removed.
+      state.claims = new Map(believed ? claims : claims.map(([name]) => [name, '']));
+      for (const name of doubts) state.claims.set(name, '');
     }
     state.answerDue = request.resourceNamesSubscribe.length > 0 || isWildcardByDefault(state.type);
     return state;

@@ -38,7 +38,7 @@ export class DeltaType implements TypeStatus {
   /** The first answer goes out even if it is empty: Envoy waits for it. */
   answerDue = false;
   /** What the client said it has, until it is compared. Undefined: nothing, or nothing that can be believed. */
-  claims: ReadonlyMap<string, string> | undefined;
+  claims: Map<string, string> | undefined;
   /** Asked for by name and to be answered, whether they exist or not. */
   readonly owed = new Set<string>();
   /** To be sent as they are, because something else has changed that they follow. */
@@ -74,6 +74,17 @@ export class DeltaType implements TypeStatus {
 
   get inFlight(): number {
     return this.#inFlight.size;
+  }
+
+  /** Names of responses that were not answered, or refused and not repaired. */
+  unknownNames(): ReadonlySet<string> {
+    const names = new Set<string>(this.repair?.names());
+    for (const { content } of this.#inFlight.values()) {
+      for (const step of content.steps) for (const resource of step.resources) names.add(resource.name);
+      for (const { resource } of content.own) names.add(resource.name);
+      for (const name of content.removed) names.add(name);
+    }
+    return names;
   }
 
   /** Bytes sent after `sinceMs` and not acknowledged. */

@@ -4,7 +4,7 @@ import { Fanout, type Pumped } from './fanout.ts';
 import { FlightBudget } from './budget.ts';
 import { JoinedRoutes } from './joined-routes.ts';
 import { SotwStream } from './sotw-stream.ts';
-import { defaultLimits, DistrustedClaims, type Stream, type StreamLimits, type StreamShared, type Wire } from './stream.ts';
+import { defaultLimits, DoubtedClaims, type Stream, type StreamLimits, type StreamShared, type Wire } from './stream.ts';
 import type { Caller, ClaimedNode, Part, ResourceSource, StreamObserver, StreamStatus, Subscription } from './source.ts';
 
 export interface HubOptions {
@@ -49,7 +49,7 @@ export class Hub {
       budget: new FlightBudget(options.maxBytesInFlight ?? 64 * 1024 * 1024),
       fanout: this.#fanout,
       limits: { ...defaultLimits, ...options.limits },
-      distrusted: new DistrustedClaims(),
+      doubted: new DoubtedClaims(),
       awaitSettled: (stream) => this.#awaitingSettled.add(stream),
       ...(controlPlane !== undefined && { controlPlane }),
     };

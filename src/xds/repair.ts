@@ -40,14 +40,17 @@ export class Repair {
   }
 
   /** Names of which Envoy may or may not have what was refused: it does not claim them on its next stream. */
-  get unknown(): readonly string[] {
-    const groups = [...this.#queue, ...this.#outstanding.values()];
-    return [...this.#held.keys(), ...groups.flatMap((group) => [...group.names, ...group.removed])];
+  *names(): Generator<string> {
+    yield* this.#held.keys();
+    for (const group of [...this.#queue, ...this.#outstanding.values()]) {
+      yield* group.names;
+      yield* group.removed;
+    }
   }
 
   /** The name is not to be sent outside of repair responses. */
   excludes(name: string): boolean {
-    return this.#held.has(name) || this.#queue.some((group) => group.names.includes(name)) || this.#isOutstanding(name);
+    return this.#held.has(name) || this.#isQueued(name) || this.#isOutstanding(name);
   }
 
   refused(response: Refused): void {
@@ -90,7 +93,7 @@ export class Repair {
     const refused = this.#held.get(name);
     if (refused === undefined) {
       // What is under way has the old content: set it once more.
-      if (this.#isOutstanding(name)) this.#queue.push({ names: [name], removed: [] });
+      if (this.#isOutstanding(name) && !this.#isQueued(name)) this.#queue.push({ names: [name], removed: [] });
       return 'wait';
     }
     if (version === refused) return 'wait';
@@ -98,6 +101,10 @@ export class Repair {
     if (version === undefined) return 'remove';
     this.#queue.push({ names: [name], removed: [] });
     return 'wait';
+  }
+
+  #isQueued(name: string): boolean {
+    return this.#queue.some((group) => group.names.includes(name));
   }
 
   #isOutstanding(name: string): boolean {

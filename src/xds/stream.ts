@@ -57,36 +57,50 @@ export interface StreamShared {
   readonly limits: StreamLimits;
   /** ControlPlane.identifier of responses. */
   readonly controlPlane?: string;
-  /** Proxies whose last stream ended with refused resources that were not repaired: what they claim to have is not believed. */
-  readonly distrusted: DistrustedClaims;
+  readonly doubted: DoubtedClaims;
   /** The stream has something to do as soon as the source is settled. */
   awaitSettled(stream: Pumped): void;
 }
 
-/** Remembers, for a bounded number of proxies, that claims of some types are wrong, and the names that they may have without a claim. */
-export class DistrustedClaims {
-  readonly #types = new Map<string, ReadonlyMap<TypeUrl, readonly string[]>>();
-  readonly #max: number;
+/** Names of which it is not known what the client has, by type. */
+export type Doubts = ReadonlyMap<TypeUrl, ReadonlySet<string>>;
 
-  constructor(max = 10_000) {
-    this.#max = max;
+/**
+ * What a proxy claims on a reconnect is wrong for the names of responses that it refused: some were applied. The refusal may even be lost with
+ * its stream, held back by a warming cluster. So the names of every unanswered and unrepaired response are remembered, for a bounded number of
+ * proxies and names.
+ */
+export class DoubtedClaims {
+  readonly #doubts = new Map<string, Doubts>();
+  readonly #maxNames: number;
+  #names = 0;
+
+  constructor(maxNames = 1_000_000) {
+    this.#maxNames = maxNames;
   }
 
-  add(node: string, types: ReadonlyMap<TypeUrl, readonly string[]>): void {
-    this.#types.delete(node);
-    this.#types.set(node, types);
-    for (const oldest of this.#types.keys()) {
-      if (this.#types.size <= this.#max) break;
-      this.#types.delete(oldest);
+  add(node: string, doubts: Doubts): void {
+    this.take(node);
+    this.#doubts.set(node, doubts);
+    this.#names += sizeOf(doubts);
+    for (const oldest of this.#doubts.keys()) {
+      if (this.#names <= this.#maxNames) break;
+      this.take(oldest);
     }
   }
 
-  /** Takes the entry: one new stream is enough to put things right, or adds it again. */
-  take(node: string): ReadonlyMap<TypeUrl, readonly string[]> {
-    const types = this.#types.get(node) ?? new Map<TypeUrl, readonly string[]>();
-    this.#types.delete(node);
-    return types;
+  /** Takes the entry: the new stream puts things right, or adds it again. */
+  take(node: string): Doubts {
+    const doubts = this.#doubts.get(node) ?? new Map<TypeUrl, ReadonlySet<string>>();
+    if (this.#doubts.delete(node)) this.#names -= sizeOf(doubts);
+    return doubts;
   }
+}
+
+function sizeOf(doubts: Doubts): number {
+  let names = 1;
+  for (const some of doubts.values()) names += some.size;
+  return names;
 }
 
 /** What both forms of ADS have in common: the transport, flow control and the end of a stream. */

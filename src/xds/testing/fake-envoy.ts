@@ -19,8 +19,8 @@ export interface FakeEnvoyOptions {
   readonly protocol?: 'delta' | 'sotw';
   /** Resources that it refuses. `semantic`: it names it and applies the others; `validation`: it names nothing and applies nothing. */
   readonly refuses?: (resource: Received) => 'semantic' | 'validation' | undefined;
-  /** The clusters whose endpoints come by EDS, of a cluster's name. Default: all. */
-  readonly isEds?: (cluster: string) => boolean;
+  /** The clusters whose endpoints come by EDS. Default: all. */
+  readonly isEds?: (cluster: Received) => boolean;
   /** The route tables that a listener names. */
   readonly routesOf?: (listener: Received) => readonly string[];
   /** State of the world: the name and version of a resource, which only its bytes say. */
@@ -182,10 +182,11 @@ export class FakeEnvoy {
   #applyClusters(resources: readonly Received[], removed: readonly string[]): void {
     const held = this.#heldOf(clusterType);
     const added: string[] = [];
-    for (const { name, version } of resources) {
+    for (const resource of resources) {
+      const { name, version } = resource;
       const before = held.get(name);
       held.set(name, plain(version));
-      if (before === plain(version) || this.#options.isEds?.(name) === false) continue;
+      if (before === plain(version) || this.#options.isEds?.(resource) === false) continue;
       this.#warming.add(name);
       if (before === undefined) added.push(name);
     }
