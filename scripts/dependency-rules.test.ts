@@ -48,10 +48,16 @@ test('a cycle is shown as its path', () => {
   expect(
     violations([
       { path: 'lib/a.ts', code: "import './b.ts';" },
-      { path: 'lib/b.ts', code: "import type { C } from './c.ts';" },
+      { path: 'lib/b.ts', code: "import { c } from './c.ts';" },
       { path: 'lib/c.ts', code: "import './a.ts';" },
     ]),
   ).toEqual(['cycle: lib/a.ts -> lib/b.ts -> lib/c.ts -> lib/a.ts']);
+  expect(
+    violations([
+      { path: 'lib/a.ts', code: "import './b.ts';" },
+      { path: 'lib/b.ts', code: "import type { A } from './a.ts';" },
+    ]),
+  ).toEqual([]);
 });
 
 test('each row names only folders before it, except where it takes types', () => {

@@ -46,7 +46,7 @@ function refusal(path: string, folder: string, i: Import): string | undefined {
   return homes === undefined || i.typeOnly || homes.includes(folder) ? undefined : `${name} is used in ${homes.join(', ')} only`;
 }
 
-/** Each cycle once, as `cycle: a -> b -> a`. A type-only cycle counts: it is as hard to read as the other kind. */
+/** Each cycle once, as `cycle: a -> b -> a`. Types may refer to each other: nothing of that is left at run time. */
 function cycles(graph: ReadonlyMap<string, readonly Import[]>): string[] {
   const found = new Set<string>();
   const done = new Set<string>();
@@ -60,7 +60,7 @@ function cycles(graph: ReadonlyMap<string, readonly Import[]>): string[] {
     }
     stack.push(path);
     for (const i of graph.get(path) ?? []) {
-      if (i.specifier.startsWith('.') && graph.has(resolved(path, i.specifier))) visit(resolved(path, i.specifier));
+      if (!i.typeOnly && i.specifier.startsWith('.') && graph.has(resolved(path, i.specifier))) visit(resolved(path, i.specifier));
     }
     stack.pop();
     done.add(path);

@@ -11,5 +11,3 @@ if (found < needed) {
   const { runProgram } = await import('./cli/run.ts');
   await runProgram(process.argv.slice(2));
 }
-
-export {};
