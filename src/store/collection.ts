@@ -3,7 +3,7 @@
  * recomputes only the entries whose reads have changed. Indexes are kept up to date with each entry, so that no reader walks a collection.
  */
 import type { ObjectKey } from '../apis/object.ts';
-import { Cell, Eager, Graph, Memo, type Stage } from './graph.ts';
+import { Cell, Eager, type Graph, Memo, type Stage } from './graph.ts';
 
 /** Told of every key that appears, changes or goes, after the collection shows it. */
 export type KeyListener<V> = (key: string, now: V | undefined, before: V | undefined) => void;
