@@ -1,0 +1,180 @@
+import { describe, expect, it } from 'vitest';
+import type { ConfigObject, ObjectKey } from '../apis/object.ts';
+import { keyOf } from '../apis/object.ts';
+import { clusterType, endpointType, listenerType, virtualHostType } from '../wire/types.ts';
+import { PartsView } from '../xds/view.ts';
+import type { Snapshot } from './snapshot.ts';
+import { nodeOf, openProxy, resources, snapshotOf } from './testing/snapshots.ts';
+
+function object(kind: string, namespace: string, name: string, spec: object): ConfigObject {
+  return {
+    kind,
+    apiVersion: 'v1',
+    namespace,
+    name,
+    labels: {},
+    annotations: {},
+    spec,
+    origin: { file: `${namespace}/${name}.yaml`, line: 7 },
+  };
+}
+
+function service(i: number, namespaces: number): ConfigObject {
+  return object('Service', `ns${i % namespaces}`, `svc${i}`, {
+    clusterIP: `10.0.${i >> 8}.${i & 255}`,
+    selector: { app: `svc${i}` },
+    ports: [{ name: 'http', port: 80, targetPort: 8080 }],
+  });
+}
+
+function workload(i: number, replica: number, namespaces: number): ConfigObject {
+  return object('WorkloadEntry', `ns${i % namespaces}`, `svc${i}-${replica}`, {
+    address: `11.${replica}.${i >> 8}.${i & 255}`,
+    labels: { app: `svc${i}` },
+    serviceAccount: `svc${i}`,
+  });
+}
+
+/** What `f` costs: resources encoded, values computed, parts that changed. */
+function cost(snapshot: Snapshot, f: () => void): { encoded: number; evaluated: number; parts: string[] } {
+  const parts: string[] = [];
+  const stop = snapshot.onSettled((changed) => parts.push(...[...changed.keys()].map((part) => part.id.slice(0, 30))));
+  const [encoded, evaluated] = [snapshot.encoder.count, snapshot.objects.graph.evaluations];
+  f();
+  stop();
+  return { encoded: snapshot.encoder.count - encoded, evaluated: snapshot.objects.graph.evaluations - evaluated, parts };
+}
+
+describe('sharing', () => {
+  it('translates nothing for the second to the 200th replica of a workload', () => {
+    const objects = Array.from({ length: 50 }, (_, i) => service(i, 5));
+    for (let replica = 0; replica < 200; replica++) objects.push(workload(0, replica, 5));
+    const snapshot = snapshotOf(objects);
+    openProxy(snapshot, nodeOf('svc0-0', 'ns0'));
+    const others = cost(snapshot, () => {
+      for (let replica = 1; replica < 200; replica++) openProxy(snapshot, nodeOf(`svc0-${replica}`, 'ns0'));
+    });
+    expect(others.encoded).toBe(0);
+    expect(snapshot.partCount).toBe(3);
+  });
+
+  it('translates the public view once for 200 workloads in 100 namespaces', () => {
+    const objects: ConfigObject[] = [];
+    for (let i = 0; i < 200; i++) objects.push(service(i, 100), workload(i, 0, 100));
+    const snapshot = snapshotOf(objects);
+    const first = cost(snapshot, () => openProxy(snapshot, nodeOf('svc0-0', 'ns0')));
+    const others = cost(snapshot, () => {
+      for (let i = 1; i < 200; i++) openProxy(snapshot, nodeOf(`svc${i}-0`, `ns${i % 100}`));
+    });
+    // Cluster, endpoints and virtual host of each service, once; the shared listeners and tables.
+    expect(first.encoded).toBeGreaterThanOrEqual(600);
+    expect(first.encoded).toBeLessThan(620);
+    // Of a namespace the virtual hosts of its own two services, for their short names; of a workload its inbound listener and clusters. Nothing of the 600.
+    expect(others.encoded).toBeLessThanOrEqual(99 * 2 + 199 * 2);
+  });
+
+  it('costs a change what it touches, at 50 and at 1,000 services alike', () => {
+    const costs = [50, 1000].map((services) => {
+      const objects: ConfigObject[] = [];
+      for (let i = 0; i < services; i++) objects.push(service(i, 10), workload(i, 0, 10));
+      const snapshot = snapshotOf(objects);
+      for (let i = 0; i < 50; i++) openProxy(snapshot, nodeOf(`svc${i}-0`, `ns${i % 10}`));
+      const change = (o: ConfigObject) => (): void => {
+        snapshot.objects.put(o);
+        snapshot.flush();
+      };
+      return {
+        endpoint: cost(
+          snapshot,
+          change({ ...workload(7, 0, 10), spec: { address: '11.9.9.9', labels: { app: 'svc7' }, serviceAccount: 'svc7' } }),
+        ),
+        virtualService: cost(
+          snapshot,
+          change(
+            object('VirtualService', 'ns3', 'vs', {
+              hosts: ['svc3'],
+              http: [{ timeout: '3s', route: [{ destination: { host: 'svc3' } }] }],
+            }),
+          ),
+        ),
+        service: cost(snapshot, change(service(services, 10))),
+      };
+    });
+    expect(costs[1]).toEqual(costs[0]);
+    expect(costs[1]?.endpoint.encoded).toBe(1);
+    expect(costs[1]?.endpoint.parts).toEqual(['stock public']);
+    expect(costs[1]?.virtualService.encoded).toBe(2);
+    expect(costs[1]?.service.encoded).toBe(4);
+  });
+});
+
+describe('provenance', () => {
+  const objects = [
+    service(0, 1),
+    workload(0, 0, 1),
+    service(1, 1),
+    workload(1, 0, 1),
+    object('VirtualService', 'ns0', 'vs', { hosts: ['svc0'], http: [{ route: [{ destination: { host: 'svc1' } }] }] }),
+    object('DestinationRule', 'ns0', 'dr', { host: 'svc1', trafficPolicy: { loadBalancer: { simple: 'RANDOM' } } }),
+    object('PeerAuthentication', 'ns0', 'default', { mtls: { mode: 'STRICT' } }),
+    object('AuthorizationPolicy', 'ns0', 'ap', {
+      selector: { matchLabels: { app: 'svc0' } },
+      action: 'DENY',
+      rules: [{ from: [{ source: { namespaces: ['bad'] } }] }],
+    }),
+  ];
+
+  it('names the objects of each resource with file and line', () => {
+    const proxy = openProxy(snapshotOf(objects), nodeOf('svc0-0', 'ns0'));
+    const of = (type: string, name: string): readonly string[] => proxy.explain(type, name)?.objects ?? [];
+    expect(of(clusterType, 'outbound|80||svc1.ns0.svc.cluster.local')).toContain('DestinationRule/ns0/dr (ns0/dr.yaml:7)');
+    expect(of(endpointType, 'outbound|80||svc0.ns0.svc.cluster.local')).toEqual(
+      expect.arrayContaining([
+        'Service/ns0/svc0 (ns0/svc0.yaml:7)',
+        'WorkloadEntry/ns0/svc0-0 (ns0/svc0-0.yaml:7)',
+        'PeerAuthentication/ns0/default (ns0/default.yaml:7)',
+      ]),
+    );
+    expect(of(virtualHostType, '80/svc0.ns0.svc.cluster.local:80')).toEqual(
+      expect.arrayContaining(['VirtualService/ns0/vs (ns0/vs.yaml:7)']),
+    );
+    expect(of(listenerType, 'virtualInbound')).toEqual(expect.arrayContaining(['AuthorizationPolicy/ns0/ap (ns0/ap.yaml:7)']));
+    expect(of(listenerType, 'virtualInbound')).not.toContain('WorkloadEntry/ns0/svc1-0 (ns0/svc1-0.yaml:7)');
+  });
+
+  it('changing an object that a resource does not name never changes its bytes', () => {
+    const edits: Record<string, object> = {
+      'Service/ns0/svc1': { clusterIP: '10.0.0.1', selector: { app: 'svc1' }, ports: [{ name: 'http', port: 80, targetPort: 9999 }] },
+      'WorkloadEntry/ns0/svc1-0': { address: '11.7.7.7', labels: { app: 'svc1' }, serviceAccount: 'svc1' },
+      'VirtualService/ns0/vs': { hosts: ['svc0'], http: [{ timeout: '9s', route: [{ destination: { host: 'svc1' } }] }] },
+      'DestinationRule/ns0/dr': { host: 'svc1', trafficPolicy: { connectionPool: { tcp: { maxConnections: 7 } } } },
+      'PeerAuthentication/ns0/default': { mtls: { mode: 'PERMISSIVE' } },
+      'AuthorizationPolicy/ns0/ap': { action: 'DENY', rules: [{ from: [{ source: { namespaces: ['worse'] } }] }] },
+    };
+    for (const [key, spec] of Object.entries(edits)) {
+      const snapshot = snapshotOf(objects);
+      const proxy = openProxy(snapshot, nodeOf('svc0-0', 'ns0'));
+      const before = resources(proxy.parts);
+      const named = namesOf(proxy);
+      const edited = objects.find((o) => keyOf(o) === (key as ObjectKey));
+      if (edited === undefined) throw new Error(key);
+      snapshot.objects.put({ ...edited, spec });
+      snapshot.flush();
+      const after = resources(proxy.parts);
+      const changed = Object.keys({ ...before, ...after }).filter((name) => before[name] !== after[name]);
+      expect(changed.length, key).toBeGreaterThan(0);
+      const namedAfter = namesOf(proxy);
+      for (const name of changed)
+        expect([...(named.get(name) ?? []), ...(namedAfter.get(name) ?? [])].join(), `${name} after ${key}`).toContain(key);
+    }
+  });
+});
+
+function namesOf(proxy: ReturnType<typeof openProxy>): Map<string, readonly string[]> {
+  const view = new PartsView(proxy.parts);
+  const names = new Map<string, readonly string[]>();
+  for (const [short, type] of Object.entries({ CDS: clusterType, EDS: endpointType, LDS: listenerType, VHDS: virtualHostType })) {
+    for (const { name } of view.resources(type)) names.set(`${short} ${name}`, proxy.explain(type, name)?.objects ?? []);
+  }
+  return names;
+}

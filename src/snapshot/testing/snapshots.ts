@@ -1,0 +1,52 @@
+import type { ConfigObject } from '../../apis/object.ts';
+import { readRegistry } from '../../discovery/descriptors.ts';
+import { Objects } from '../../mesh/objects.ts';
+import { Snapshot } from '../snapshot.ts';
+import { Graph } from '../../store/graph.ts';
+import { createValidator } from '../../wire/validate.ts';
+import type { ClaimedNode, Part, Subscription } from '../../xds/source.ts';
+import { PartsView } from '../../xds/view.ts';
+import { clusterType, endpointType, listenerType, routeType, shortName, virtualHostType } from '../../wire/types.ts';
+
+const validator = createValidator(readRegistry());
+export const types = [clusterType, endpointType, listenerType, routeType, virtualHostType];
+
+/** A snapshot without a daemon around it. A fault of ours in a translation is thrown. */
+export function snapshotOf(objects: Iterable<ConfigObject>): Snapshot {
+  const held = new Objects(new Graph());
+  for (const object of objects) held.put(object);
+  return new Snapshot(held, {
+    validator,
+    readCredential: () => ({ secret: undefined, problems: [] }),
+    untranslated: () => [],
+    admit: () => undefined,
+    onFault: (collection, key, error) => {
+      throw new Error(`${collection} ${key}`, { cause: error });
+    },
+  });
+}
+
+export function nodeOf(id: string, namespace: string, metadata: Readonly<Record<string, unknown>> = {}, type = 'sidecar'): ClaimedNode {
+  return {
+    id: `${type}~11.9.9.9~${id}.${namespace}~${namespace}.svc.cluster.local`,
+    cluster: id,
+    metadata: { NAMESPACE: namespace, NAME: id, ...metadata },
+    userAgentName: 'envoy',
+    userAgentVersion: '1.40.0',
+  };
+}
+
+export function openProxy(snapshot: Snapshot, node: ClaimedNode): Subscription {
+  const opened = snapshot.open(node, { address: '', secure: false });
+  if ('refused' in opened) throw new Error(opened.refused);
+  return opened;
+}
+
+/** `CDS name` to version, of everything that the parts give. */
+export function resources(parts: readonly Part[]): Record<string, string> {
+  const view = new PartsView(parts);
+  const all: [string, string][] = [];
+  for (const type of types)
+    for (const resource of view.resources(type)) all.push([`${shortName(type)} ${resource.name}`, resource.version]);
+  return Object.fromEntries(all.sort(([a], [b]) => (a < b ? -1 : 1)));
+}
