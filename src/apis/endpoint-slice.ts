@@ -16,21 +16,19 @@ export const endpoint = message(
 export type Endpoint = Spec<typeof endpoint>;
 
 /** The service is named by the label `kubernetes.io/service-name`. */
-export const endpointSliceBody = message(
-  {
-    addressType: oneOfWords(['IPv4', 'IPv6', 'FQDN']),
-    endpoints: list(endpoint, { maxItems: 1000 }),
-    ports: list(
-      message({
-        name: string(),
-        protocol: oneOfWords(['TCP', 'UDP', 'SCTP']),
-        port: int32({ minimum: 1, maximum: 65535 }),
-        appProtocol: string(),
-      }),
-    ),
-  },
-  ['addressType'],
-);
+export const endpointSliceBody = message({
+  /** IPv4 when absent. */
+  addressType: oneOfWords(['IPv4', 'IPv6', 'FQDN']),
+  endpoints: list(endpoint, { maxItems: 1000 }),
+  ports: list(
+    message({
+      name: string(),
+      protocol: oneOfWords(['TCP', 'UDP', 'SCTP']),
+      port: int32({ minimum: 1, maximum: 65535 }),
+      appProtocol: string(),
+    }),
+  ),
+});
 export type EndpointSliceBody = Spec<typeof endpointSliceBody>;
 export type EndpointSlice = ConfigObject<'EndpointSlice', EndpointSliceBody>;
 

@@ -87,9 +87,9 @@ status: {anything: 1}
   it('says of security that it fails closed', () => {
     const policy = (spec: string) =>
       read(`{apiVersion: security.istio.io/v1, kind: AuthorizationPolicy, metadata: {name: a}, spec: ${spec}}`);
-    expect(brief(policy('{action: AUDIT, rules: [{when: [{key: source.ip, values: [10.0.0.1]}]}]}'))).toEqual([
+    expect(brief(policy('{action: CUSTOM, provider: {name: opa}, rules: [{}]}'))).toEqual([
       'error NotTranslated spec.action: is not translated yet: the listeners of its workloads are held back',
-      'error NotTranslated spec.rules[0].when: is not translated yet: the listeners of its workloads are held back',
+      'error NotTranslated spec.provider: is not translated yet: the listeners of its workloads are held back',
     ]);
     const translated = policy('{action: DENY, rules: [{from: [{source: {principals: [a/b]}}], to: [{operation: {ports: ["80"]}}]}]}');
     expect(brief(translated)).toEqual([]);

@@ -1,13 +1,21 @@
 /** What the translators read of an AuthorizationPolicy. The rest fails closed: the listeners of its workloads are held back. */
 export const translatedAuthorizationPolicy: readonly string[] = [
   'spec.selector',
-  'spec.action=ALLOW|DENY',
+  'spec.action=ALLOW|DENY|AUDIT',
   'spec.rules[].from[].source.principals',
   'spec.rules[].from[].source.notPrincipals',
   'spec.rules[].from[].source.namespaces',
   'spec.rules[].from[].source.notNamespaces',
   'spec.rules[].from[].source.ipBlocks',
   'spec.rules[].from[].source.notIpBlocks',
+  'spec.rules[].from[].source.remoteIpBlocks',
+  'spec.rules[].from[].source.notRemoteIpBlocks',
+  'spec.rules[].from[].source.serviceAccounts',
+  'spec.rules[].from[].source.notServiceAccounts',
+  'spec.rules[].from[].source.trustDomains',
+  'spec.rules[].from[].source.notTrustDomains',
+  'spec.rules[].from[].source.requestPrincipals',
+  'spec.rules[].from[].source.notRequestPrincipals',
   'spec.rules[].to[].operation.paths',
   'spec.rules[].to[].operation.notPaths',
   'spec.rules[].to[].operation.methods',
@@ -16,4 +24,5 @@ export const translatedAuthorizationPolicy: readonly string[] = [
   'spec.rules[].to[].operation.notHosts',
   'spec.rules[].to[].operation.ports',
   'spec.rules[].to[].operation.notPorts',
+  'spec.rules[].when',
 ];

@@ -43,7 +43,7 @@ function checkServer({ hosts, port, tls, bind = '' }: Server, path: string, repo
     return;
   }
   if (tls.httpsRedirect === true && port.protocol.toLowerCase() !== 'http') {
-    report(`${path}.tls.httpsRedirect`, 'must only be true for protocol HTTP');
+    report(`${path}.tls.httpsRedirect`, 'has no effect on a server of another protocol than HTTP', 'Invalid', 'warning');
   }
   if (!secure && isProtocol(port.protocol) && Object.keys(tls).some((field) => field !== 'httpsRedirect')) {
     report(`${path}.tls`, `must not be set for protocol ${port.protocol}, except httpsRedirect; use HTTPS or TLS`);

@@ -1,7 +1,7 @@
 import { indexPath } from '../../lib/path.ts';
 import type { IstioEgressListener, IstioIngressListener, Sidecar, SidecarPort } from '../sidecar.ts';
 import { quote, type Report } from '../structure.ts';
-import { checkFqdn, checkLabels, checkPort, checkProtocol, isDnsLabel, isIpAddress, isWildcardDomain } from './check.ts';
+import { checkFqdn, checkLabels, checkPort, checkProtocol, isDnsLabel, isIpAddress, isTlsProtocol, isWildcardDomain } from './check.ts';
 import { checkServerTls } from './server-tls.ts';
 import { checkConnectionPool } from './traffic-policy.ts';
 
@@ -39,7 +39,7 @@ function checkIngress(ingress: readonly IstioIngressListener[], report: Report):
       report(`${path}.connectionPool.http`, `has no effect on a port of protocol ${port.protocol ?? ''}`, 'Invalid', 'warning');
     }
     if (tls === undefined) return;
-    if (!/^https?2?$/i.test(port.protocol ?? '')) report(`${path}.tls`, 'must only be set for protocol HTTPS');
+    if (!isTlsProtocol(port.protocol ?? '')) report(`${path}.tls`, 'must only be set for protocol HTTPS or TLS');
     if (tls.mode !== 'SIMPLE' && tls.mode !== 'MUTUAL' && tls.mode !== 'OPTIONAL_MUTUAL') {
       report(`${path}.tls.mode`, 'must be SIMPLE, MUTUAL or OPTIONAL_MUTUAL');
     }

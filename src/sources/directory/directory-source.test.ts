@@ -231,12 +231,24 @@ describe('changes', () => {
     expect(sink.changes.flatMap((change) => change.deletes)).toEqual([]);
   });
 
+  it('sees the target of a link change outside of the folder', async () => {
+    const outside = await mkdtemp(join(tmpdir(), 'mizzen-outside-'));
+    stops.push(() => rm(outside, { recursive: true }));
+    await writeFile(join(outside, 'a.yaml'), entry('a', '127.0.0.1'));
+    await symlink(join(outside, 'a.yaml'), join(dir, 'a.yaml'));
+    const sink = await start();
+    expect(address(sink, 'a')).toBe('127.0.0.1');
+    await writeFile(join(outside, 'a.yaml'), entry('a', '127.0.0.2'));
+    await sink.until(() => address(sink, 'a') === '127.0.0.2');
+    expect(sink.keys).toEqual([key('a')]);
+  });
+
   it('sees files of a folder that comes later', async () => {
     const sink = await start();
-    await mkdir(join(dir, 'new'));
-    await writeFile(join(dir, 'new/a.yaml'), entry('a', '127.0.0.1'));
+    await mkdir(join(dir, 'new.v1'));
+    await writeFile(join(dir, 'new.v1/a.yaml'), entry('a', '127.0.0.1'));
     await sink.until(() => sink.objects.has(key('a')));
-    await rm(join(dir, 'new'), { recursive: true });
+    await rm(join(dir, 'new.v1'), { recursive: true });
     await sink.until(() => !sink.objects.has(key('a')));
     expect(sink.keys).toEqual([]);
   });

@@ -8,7 +8,7 @@ import { fileVersion, isMissing, listManifests, readStable } from './files.ts';
 import { Inventory } from './inventory.ts';
 import { fileProblem, type Manifest, readManifest } from './manifest.ts';
 import { timing } from './timing.ts';
-import { watchFolder } from './watcher.ts';
+import { FolderWatcher } from './watcher.ts';
 import { FieldLines } from './yaml.ts';
 
 export interface DirectoryOptions {
@@ -42,6 +42,7 @@ export class DirectorySource implements ObjectSource {
   readonly #maxFiles: number;
   readonly #inventory = new Inventory();
   readonly #lines = new FieldLines();
+  readonly #watcher: FolderWatcher;
   readonly #signatures = new Map<string, string>();
   readonly #pending = new Map<string, Pending>();
   /** Files that cannot be read, and what is wrong with the folder itself. */
@@ -65,6 +66,7 @@ export class DirectorySource implements ObjectSource {
     this.#logger = logger;
     this.#maxFileBytes = maxFileBytes;
     this.#maxFiles = maxFiles;
+    this.#watcher = new FolderWatcher({ file: (path) => this.#hint(path), anything: () => this.#hint(undefined) }, logger);
     const { promise, resolve: resolveReady, reject } = Promise.withResolvers<void>();
     this.ready = promise;
     this.#resolveReady = resolveReady;
@@ -74,14 +76,11 @@ export class DirectorySource implements ObjectSource {
   }
 
   async run(sink: ObjectSink, signal: AbortSignal): Promise<void> {
-    let close: (() => Promise<void>) | undefined;
     const stop = () => this.#wake();
     signal.addEventListener('abort', stop);
     const rescan = setInterval(() => this.#hint(undefined), timing.rescan);
-    rescan.unref();
     try {
       await assertFolder(this.#dir);
-      close = await watchFolder(this.#dir, { file: (path) => this.#hint(path), anything: () => this.#hint(undefined) }, this.#logger);
       while (!signal.aborted) {
         const due = await this.#step(sink);
         if (!signal.aborted) await this.#sleep(due, signal);
@@ -93,7 +92,7 @@ export class DirectorySource implements ObjectSource {
       this.#rejectReady(new Error(`reading ${this.#dir} was stopped before its first load`));
       clearInterval(rescan);
       signal.removeEventListener('abort', stop);
-      await close?.();
+      this.#watcher.close();
     }
   }
 
@@ -147,7 +146,10 @@ export class DirectorySource implements ObjectSource {
 
   async #listAll(): Promise<Iterable<string>> {
     try {
-      const { paths, truncated } = await listManifests(this.#dir, this.#maxFiles);
+      let listing = await listManifests(this.#dir, this.#maxFiles);
+      // A folder may change between being listed and being watched, so that what was not watched is listed again.
+      while (this.#watcher.setFolders(listing.folders)) listing = await listManifests(this.#dir, this.#maxFiles);
+      const { paths, truncated } = listing;
       this.#faults.delete(this.#dir);
       if (truncated)
         this.#fault(this.#dir, `has more than ${this.#maxFiles} files; those after ${this.#name(paths.at(-1) ?? '')} are not read`);

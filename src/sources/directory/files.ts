@@ -1,7 +1,7 @@
 /** The files of a folder: which ones count, and reading them whole or not at all. */
 import { type BigIntStats, constants } from 'node:fs';
 import { open, readdir, realpath, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 /** A version of a file: differs whenever the file was written, replaced, or its link points elsewhere. */
 export interface FileVersion {
@@ -86,26 +86,54 @@ function decode(bytes: Uint8Array): string | undefined {
 /** Folders in folders; beyond it something links in circles. */
 const maxFolderDepth = 16;
 
-/** Paths of all manifests below `dir`, sorted. Links to folders are followed, each folder once. */
-export async function listManifests(dir: string, maxFiles: number): Promise<{ paths: string[]; truncated: boolean }> {
+/** A folder in which something may change. */
+export interface Folder {
+  readonly path: string;
+  readonly identity: string;
+  /** It holds the targets of links, and is no part of the tree itself. */
+  readonly outside: boolean;
+}
+
+export interface Listing {
+  /** Sorted. */
+  readonly paths: readonly string[];
+  /** There are more files than were asked for. */
+  readonly truncated: boolean;
+  readonly folders: readonly Folder[];
+}
+
+/** All manifests below `dir`. Links to folders are followed, each folder once. */
+export async function listManifests(dir: string, maxFiles: number): Promise<Listing> {
   const paths: string[] = [];
-  const seen = new Set<string>();
-  const walk = async (folder: string, depth: number): Promise<void> => {
-    const real = await realpath(folder);
-    if (seen.has(real) || depth > maxFolderDepth || paths.length > maxFiles) return;
-    seen.add(real);
-    const entries = await readdir(folder, { withFileTypes: true });
+  const folders = new Map<string, Folder>();
+  const targets = new Set<string>();
+  const walk = async (path: string, depth: number): Promise<void> => {
+    const real = await realpath(path);
+    if (folders.has(real) || depth > maxFolderDepth || paths.length > maxFiles) return;
+    folders.set(real, await folderOf(path, false));
+    const entries = await readdir(path, { withFileTypes: true });
     for (const entry of entries.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
       if (isHidden(entry.name)) continue;
-      const path = join(folder, entry.name);
-      const folderHere = entry.isDirectory() || (entry.isSymbolicLink() && (await isFolder(path)));
-      if (folderHere) await walk(path, depth + 1).catch(ignoreMissing);
-      else if (isManifestName(entry.name)) paths.push(path);
+      const child = join(path, entry.name);
+      const link = entry.isSymbolicLink();
+      if (entry.isDirectory() || (link && (await isFolder(child)))) await walk(child, depth + 1).catch(ignoreMissing);
+      else if (isManifestName(entry.name)) {
+        paths.push(child);
+        if (link) await realpath(child).then((target) => targets.add(dirname(target)), ignoreMissing);
+      }
     }
   };
   await walk(dir, 0);
+  for (const target of targets) {
+    if (!folders.has(target)) await folderOf(target, true).then((folder) => folders.set(target, folder), ignoreMissing);
+  }
   paths.sort();
-  return { paths: paths.slice(0, maxFiles), truncated: paths.length > maxFiles };
+  return { paths: paths.slice(0, maxFiles), truncated: paths.length > maxFiles, folders: [...folders.values()] };
+}
+
+async function folderOf(path: string, outside: boolean): Promise<Folder> {
+  const { dev, ino } = await stat(path, { bigint: true });
+  return { path, identity: `${dev}:${ino}`, outside };
 }
 
 async function isFolder(path: string): Promise<boolean> {

@@ -4,9 +4,9 @@
  */
 export const timing = {
   /** Quiet time after an event anywhere in the folder: what is written together shall be applied together. */
-  batch: 10,
+  batch: 5,
   /** Quiet time of a file that is written in place. */
-  settle: 20,
+  settle: 10,
   /** The same where its content does not parse, ends within a line, or takes objects away; and before a missing file counts as deleted. */
   doubt: 250,
   /** A folder that never becomes quiet is read at least so often. */
