@@ -43,7 +43,6 @@ export const folders: Readonly<Record<string, FolderRule>> = {
 export const impurePackages: readonly string[] = [
   '@grpc/grpc-js',
   '@kubernetes/client-node',
-  'chokidar',
   'commander',
   'fastify',
   'jose',
