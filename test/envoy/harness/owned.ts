@@ -27,7 +27,9 @@ export function own(remove: Remove): () => void {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) {
       process.once(signal, () => {
         removeAll();
-        process.exit(128 + (signal === 'SIGINT' ? 2 : 15));
+        // Not process.exit, which the test runner replaces: the test would go on and make more.
+        process.removeAllListeners(signal);
+        process.kill(process.pid, signal);
       });
     }
   }
