@@ -163,7 +163,14 @@ export class Mesh {
     this.authorizationPolicies = new Derived({
       name: 'authorizationPolicies',
       from: kinds.AuthorizationPolicy,
-      compute: (_k, o) => ({ object: keyOf(o), name: o.name, namespace: o.namespace, spec: o.spec, untranslated: options.untranslated(o) }),
+      compute: (_k, o): MeshAuthorizationPolicy => ({
+        object: keyOf(o),
+        name: o.name,
+        namespace: o.namespace,
+        spec: o.spec,
+        dryRun: /^(1|t|true)$/i.test(o.annotations['istio.io/dry-run'] ?? ''),
+        untranslated: options.untranslated(o),
+      }),
       onFault,
     });
     this.authorizationByNamespace = this.authorizationPolicies.index((p) => [p.namespace]);

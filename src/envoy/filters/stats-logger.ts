@@ -36,19 +36,23 @@ export function buildStatsLogger(input: StatsLoggerInput): AccessLog {
   const config = create(ConfigSchema, {
     statPrefix: metricsNamespace,
     counters: input.protocol === 'http' ? [counter('istio_requests_total', tags)] : tcpCounters(tags),
-    histograms:
-      input.protocol === 'http'
-        ? [
-            histogram('istio_request_duration_milliseconds', tags, Unit.Milliseconds, '%DURATION%'),
-            histogram('istio_request_bytes', tags, Unit.Bytes, '%BYTES_RECEIVED%'),
-            histogram('istio_response_bytes', tags, Unit.Bytes, '%BYTES_SENT%'),
-          ]
-        : [],
+    histograms: input.protocol === 'http' ? httpHistograms(input.reporter, tags) : [],
   });
   return create(AccessLogSchema, {
     name: 'envoy.access_loggers.stats',
     configType: { case: 'typedConfig', value: packAny(ConfigSchema, config) },
   });
+}
+
+/** Sizes are left to the callee, which sees the same: at the caller they would come with each of its many listeners. */
+function httpHistograms(reporter: StatsLoggerInput['reporter'], tags: readonly Config_Tag[]): Config_Histogram[] {
+  const duration = histogram('istio_request_duration_milliseconds', tags, Unit.Milliseconds, '%DURATION%');
+  if (reporter === 'source') return [duration];
+  return [
+    duration,
+    histogram('istio_request_bytes', tags, Unit.Bytes, '%BYTES_RECEIVED%'),
+    histogram('istio_response_bytes', tags, Unit.Bytes, '%BYTES_SENT%'),
+  ];
 }
 
 /** Counted when a connection ends, all of its bytes at once. */
