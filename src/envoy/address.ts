@@ -1,4 +1,5 @@
 import { create } from '@bufbuild/protobuf';
+import ipaddr from 'ipaddr.js';
 import { type Address, AddressSchema } from '#gen/envoy/config/core/v3/address_pb.js';
 
 /** An IP address (or, in DNS clusters, a name) and port; `unix:///path` gives a pipe. */
@@ -12,6 +13,11 @@ export function buildAddress(address: string, port: number): Address {
 }
 
 const unixPrefix = 'unix://';
+
+/** An address that needs no resolving: IPv4, IPv6 or a Unix socket. */
+export function isReachable(address: string): boolean {
+  return address.startsWith(unixPrefix) || ipaddr.IPv4.isValidFourPartDecimal(address) || ipaddr.IPv6.isValid(address);
+}
 
 export function isIpv6(address: string): boolean {
   return address.includes(':') && !address.startsWith(unixPrefix);

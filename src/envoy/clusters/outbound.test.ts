@@ -139,6 +139,19 @@ describe('discovery', () => {
     expect(found('dns-logical')).toEqual([Cluster_DiscoveryType.LOGICAL_DNS, 1]);
   });
 
+  it.each(['dns-strict', 'dns-logical'] as const)(
+    'by %s without endpoints, as of a subset that matches none, has no cluster',
+    (resolution) => {
+      const { resources } = translated({
+        service: service('reviews', { resolution }),
+        rule: rule('reviews', { subsets: [{ name: 'v2', labels: { version: 'v2' } }] }),
+        endpoints: () => [endpoint('a.example', { labels: { version: 'v1' } })],
+      });
+      expect(resources.map((cluster) => cluster.name)).toEqual([name]);
+      expect(translated({ service: service('reviews', { resolution }), endpoints: () => [] }).resources).toEqual([]);
+    },
+  );
+
   it('passes connections through, but by EDS at a gateway; with mutual TLS if all endpoints have sidecars', () => {
     const headless = service('reviews', { resolution: 'passthrough' });
     const passed = only({ service: headless });

@@ -102,7 +102,12 @@ function buildCluster(input: OutboundClusterInput, subset: string | undefined): 
     ...(policy.outlierDetection && { outlierDetection: buildOutlierDetection(policy.outlierDetection) }),
     ...buildDiscovery(input, discovery, name, policy, subset),
   });
-  return { cluster };
+  return isEmptyDns(cluster) ? {} : { cluster };
+}
+
+/** Envoy 1.40 crashes on a STRICT_DNS cluster without endpoints, and refuses a LOGICAL_DNS one. Requests get 503 either way. */
+function isEmptyDns({ loadAssignment }: Cluster): boolean {
+  return loadAssignment?.endpoints.every(({ lbEndpoints }) => lbEndpoints.length === 0) === true;
 }
 
 function policyPath(rule: MeshDestinationRule, subset: string | undefined): string {
@@ -162,6 +167,7 @@ function buildDns(
   const loadAssignment = buildLoadAssignment({
     cluster: name,
     endpoints: endpoints?.() ?? [],
+    names: true,
     ...(labels && { subset: labels }),
     ...(balancing && { balancing }),
     ...(proxy && { proxy }),

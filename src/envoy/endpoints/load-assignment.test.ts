@@ -54,6 +54,12 @@ describe('without balancing', () => {
     expect(endpoints.flatMap(({ lbEndpoints }) => lbEndpoints.map(({ healthStatus }) => healthStatus))).toEqual([HealthStatus.UNHEALTHY]);
   });
 
+  it('leaves out DNS names unless they are allowed', () => {
+    const mixed = ['a.example', '10.0.0.1', '::1', 'unix:///run/app.sock', '10.0.0.999'].map((address) => endpoint(address));
+    const count = (names: boolean) => buildLoadAssignment({ cluster: 'c', endpoints: mixed, names }).endpoints[0]?.lbEndpoints.length;
+    expect([count(false), count(true)]).toEqual([3, 5]);
+  });
+
   it('says who answers, and whether it speaks mutual TLS', () => {
     const metadata = (one: Endpoint) =>
       buildLoadAssignment({ cluster: 'c', endpoints: [one] }).endpoints[0]?.lbEndpoints[0]?.metadata?.filterMetadata;

@@ -4,7 +4,7 @@ import { LbEndpointSchema, type LbEndpoint } from '#gen/envoy/config/endpoint/v3
 import { type ClusterLoadAssignment, ClusterLoadAssignmentSchema } from '#gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import { type Labels, matchesLabels } from '../../lib/labels.ts';
 import type { Endpoint } from '../../mesh/model.ts';
-import { buildAddress } from '../address.ts';
+import { buildAddress, isReachable } from '../address.ts';
 import { istioMetadata, peerMetadata } from '../config-metadata.ts';
 import { distributeWeights } from './distribute.ts';
 import { failoverPriorities } from './failover.ts';
@@ -20,6 +20,8 @@ export interface LoadAssignmentInput {
   readonly balancing?: LocalityBalancing;
   /** Who asks; needed where `balancing` is there. */
   readonly proxy?: ProxyLocation;
+  /** DNS names are allowed. Default: left out, because over EDS Envoy refuses the whole message for one of them. */
+  readonly names?: boolean;
 }
 
 /**
@@ -29,7 +31,10 @@ export interface LoadAssignmentInput {
 export function buildLoadAssignment(input: LoadAssignmentInput): ClusterLoadAssignment {
   const { subset, balancing, proxy } = input;
   const chosen = input.endpoints.filter(
-    (endpoint) => endpoint.health !== 'draining' && (subset === undefined || matchesLabels(subset, endpoint.labels)),
+    (endpoint) =>
+      endpoint.health !== 'draining' &&
+      (input.names === true || isReachable(endpoint.address)) &&
+      (subset === undefined || matchesLabels(subset, endpoint.labels)),
   );
   let groups = groupByLocality(chosen);
   if (balancing !== undefined && proxy !== undefined) {
