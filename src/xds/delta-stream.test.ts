@@ -389,7 +389,7 @@ describe('a refusal', () => {
     expect(client.stream.types.get(CDS)?.heldBack).toEqual([]);
   });
 
-  test('a stream that ends with something refused: the next one does not believe the claims', () => {
+  test('a stream that ends with something refused: the next one does not believe the claims of it, and removes what is not claimed at all', () => {
     const world = mesh();
     const client = connected(world);
     world.source.part('out').set(LDS, 'l', '2').set(LDS, 'bad', '1');
@@ -398,8 +398,10 @@ describe('a refusal', () => {
     client.nack('LDS', 'Error adding/updating listener(s) bad: no');
     client.stream.disconnected('gone');
     const again = world.delta();
-    again.send('LDS', { claims: { l: '2', bad: '1', virtualInbound: '1' } });
-    expect(again.got()).toEqual(['LDS virtualInbound@1 l@2 bad@1']);
+    world.source.part('out').remove(LDS, 'bad');
+    world.flush();
+    again.send('LDS', { claims: { l: '2', virtualInbound: '1' } });
+    expect(again.got()).toEqual(['LDS l@2 -bad']);
   });
 });
 

@@ -110,10 +110,14 @@ export class DeltaStream extends Stream {
     const doubts = new Map<TypeUrl, ReadonlySet<string>>();
     for (const state of this.types.values()) {
       const names = state.unknownNames();
+      if (state.type === clusterType) for (const name of this.#removedClusters) names.add(name);
       if (names.size > 0) doubts.set(state.type, names);
     }
-    // A type that was not asked for on this stream is as doubtful as before.
-    for (const [type, names] of this.#doubts) if (!this.types.has(type)) doubts.set(type, names);
+    // What was not answered on this stream is as doubtful as before.
+    for (const [type, names] of this.#doubts) {
+      const state = this.types.get(type);
+      if (state === undefined || state.claims !== undefined) doubts.set(type, new Set([...names, ...(doubts.get(type) ?? none)]));
+    }
     if (doubts.size > 0) this.shared.doubted.add(this.subscription.node.id, doubts);
   }
 

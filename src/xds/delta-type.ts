@@ -77,7 +77,7 @@ export class DeltaType implements TypeStatus {
   }
 
   /** Names of responses that were not answered, or refused and not repaired. */
-  unknownNames(): ReadonlySet<string> {
+  unknownNames(): Set<string> {
     const names = new Set<string>(this.repair?.names());
     for (const { content } of this.#inFlight.values()) {
       for (const step of content.steps) for (const resource of step.resources) names.add(resource.name);

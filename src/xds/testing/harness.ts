@@ -4,6 +4,7 @@ import { shortName, typeOfShortName } from '../../wire/types.ts';
 import { Hub, type HubOptions } from '../hub.ts';
 import { FakeSource } from './fake-source.ts';
 import type { DeltaRequest, DeltaStream } from '../delta-stream.ts';
+import type { SotwStream } from '../sotw-stream.ts';
 import type { EndCode, Wire } from '../stream.ts';
 import type { ClaimedNode, StreamObserver, StreamStatus, TypeUrl } from '../source.ts';
 
@@ -107,6 +108,13 @@ export class World {
     if ('refused' in stream) throw new Error(stream.refused);
     return new DeltaClient(this, stream, wire);
   }
+
+  sotw(who: ClaimedNode = node): SotwClient {
+    const wire = new TestWire();
+    const stream = this.hub.openSotw(who, { address: '10.0.0.1', secure: false }, wire);
+    if ('refused' in stream) throw new Error(stream.refused);
+    return new SotwClient(this, stream, wire);
+  }
 }
 
 interface Subscribe {
@@ -177,4 +185,57 @@ export class DeltaClient {
   }
 }
 
-export { DiscoveryResponseSchema };
+/** Sends literal requests and shows responses as `LDS content|content`. */
+export class SotwClient {
+  readonly stream: SotwStream;
+  readonly wire: TestWire;
+  readonly #world: World;
+  readonly #names = new Map<string, readonly string[]>();
+  readonly #nonces = new Map<string, string>();
+  #shown = 0;
+
+  constructor(world: World, stream: SotwStream, wire: TestWire) {
+    this.#world = world;
+    this.stream = stream;
+    this.wire = wire;
+  }
+
+  nonceOf(type: string): string {
+    return this.#nonces.get(type) ?? '';
+  }
+
+  send(type: string, names: readonly string[] = [], nonce = '', error?: string): void {
+    this.#names.set(type, names);
+    this.stream.receive({
+      typeUrl: typeOf(type),
+      resourceNames: names,
+      responseNonce: nonce,
+      ...(error !== undefined && { errorDetail: { message: error } }),
+    });
+    this.#world.turn();
+  }
+
+  ack(type: string): void {
+    this.send(type, this.#names.get(type) ?? [], this.nonceOf(type));
+  }
+
+  got(): string[] {
+    const lines: string[] = [];
+    for (; this.#shown < this.wire.written.length; this.#shown++) {
+      const response = fromBinary(DiscoveryResponseSchema, this.wire.written[this.#shown] ?? new Uint8Array());
+      const type = shortName(response.typeUrl);
+      this.#nonces.set(type, response.nonce);
+      lines.push(`${type} ${response.resources.map(({ value }) => new TextDecoder().decode(value)).join('|')}`);
+    }
+    return lines;
+  }
+
+  settle(): string[] {
+    const lines: string[] = [];
+    for (let got = this.got(); got.length > 0; got = this.got()) {
+      lines.push(...got);
+      for (const type of new Set(got.map((line) => line.slice(0, line.indexOf(' '))))) this.ack(type);
+    }
+    return lines;
+  }
+}
