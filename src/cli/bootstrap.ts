@@ -8,6 +8,7 @@ import { buildBootstrap } from '../envoy/bootstrap/bootstrap.ts';
 import { envoyFlags } from '../envoy/bootstrap/flags.ts';
 import { bootstrapToJson, secretFileToJson } from '../envoy/bootstrap/json.ts';
 import type { BootstrapOptions, ControlPlaneOptions, JsonValue } from '../envoy/bootstrap/options.ts';
+import { parsed } from './options.ts';
 import { metadataFromEnvironment, parseMetadata } from './proxy/metadata.ts';
 import { type HostPort, parseHostPort, parseSocket } from './proxy/sockets.ts';
 
@@ -79,7 +80,7 @@ export function bootstrapCommand(): Command {
       keyed(parseMetadata),
       {},
     )
-    .option('--control-plane <host:port>', 'where mizzen discovery listens', checked(parseHostPort), {
+    .option('--control-plane <host:port>', 'where mizzen discovery listens', parsed(parseHostPort), {
       host: 'istiod.istio-system.svc',
       port: 15012,
     })
@@ -95,12 +96,12 @@ export function bootstrapCommand(): Command {
     .option('--token <file>', 'the service account token, read again when replaced', '/var/run/secrets/tokens/istio-token')
     .option('--client-certificate <file>', 'a certificate chain instead of a token')
     .option('--client-key <file>', 'its private key, in the same folder')
-    .option('--admin <address:port>', "Envoy's admin", checked(parseSocket), { address: '127.0.0.1', port: 15000 })
-    .option('--prometheus <address:port>', 'serves /stats/prometheus', checked(parseSocket), { address: '0.0.0.0', port: 15090 })
-    .option('--readiness <address:port>', 'serves /healthz/ready', checked(parseSocket), { address: '0.0.0.0', port: 15021 })
+    .option('--admin <address:port>', "Envoy's admin", parsed(parseSocket), { address: '127.0.0.1', port: 15000 })
+    .option('--prometheus <address:port>', 'serves /stats/prometheus', parsed(parseSocket), { address: '0.0.0.0', port: 15090 })
+    .option('--readiness <address:port>', 'serves /healthz/ready', parsed(parseSocket), { address: '0.0.0.0', port: 15021 })
     .option('--stats-prefix <prefix>', 'keep also the stats that begin so; repeat it', collect(String), [])
-    .option('--concurrency <threads>', "Envoy's worker threads", checked(positive), 2)
-    .option('--drain-time <seconds>', 'how long replaced listeners live on', checked(positive), 45)
+    .option('--concurrency <threads>', "Envoy's worker threads", parsed(positive), 2)
+    .option('--drain-time <seconds>', 'how long replaced listeners live on', parsed(positive), 45)
     .option('--dir <folder>', 'write bootstrap.yaml and the files that it names into this folder and print the command line')
     .addOption(new Option('-o, --output <format>', 'format').choices(['yaml', 'json']).default('yaml'))
     .addHelpText(
@@ -228,25 +229,14 @@ function toYaml(value: JsonValue): string {
   return stringify(value, { version: '1.1' });
 }
 
-/** Commander shows the message of an InvalidArgumentError with the option's name. */
-function checked<T>(parse: (text: string) => T): (text: string) => T {
-  return (text) => {
-    try {
-      return parse(text);
-    } catch (cause) {
-      throw new InvalidArgumentError((cause as Error).message);
-    }
-  };
-}
-
 function collect<T>(parse: (text: string) => T): (text: string, previous: readonly T[]) => T[] {
-  return (text, previous) => [...previous, checked(parse)(text)];
+  return (text, previous) => [...previous, parsed(parse)(text)];
 }
 
 function keyed<T>(
   parse: (text: string) => readonly [string, T],
 ): (text: string, previous: Readonly<Record<string, T>>) => Record<string, T> {
-  return (text, previous) => ({ ...previous, ...Object.fromEntries([checked(parse)(text)]) });
+  return (text, previous) => ({ ...previous, ...Object.fromEntries([parsed(parse)(text)]) });
 }
 
 function parseText(text: string): readonly [string, string] {

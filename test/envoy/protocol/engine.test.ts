@@ -6,7 +6,7 @@ import { freePort } from '../harness/ports.ts';
 import { certificate, edsCluster, endpoints, host, listener, routes, staticCluster, table, tlsContext } from '../harness/resources.ts';
 import { eventually } from '../harness/wait.ts';
 import { Resources, Served } from './engine.ts';
-import { get, serves, twoPorts } from './session.ts';
+import { get, serves, Session, twoPorts } from './session.ts';
 
 const unknownFilter = { name: 'istio.alpn', typed_config: { '@type': 'type.googleapis.com/google.protobuf.Empty' } };
 const names = (state: object): string[] => Object.keys(state).toSorted();
@@ -130,6 +130,43 @@ describe('Delta streams', () => {
     expect(served.replica.carried()).toEqual([]);
     resources.put('VHDS', host('80', 'a', 'a2')).flush();
     await serves(port, 'a', '200 a2');
+  });
+
+  it('send the hosts of each table in a response of its own', async () => {
+    const [one, two] = await twoPorts();
+    const resources = new Resources()
+      .put('LDS', listener('one', one, '80'), listener('two', two, '81'))
+      .put('RDS', table('80'), table('81'))
+      .put('VHDS', host('80', 'a', 'a1'), host('81', 'a', 'a1'));
+    await using served = await Served.start(resources);
+    await served.envoy.ready();
+    await served.synced('CDS', 'LDS', 'RDS', 'VHDS');
+    const mark = served.replica.events.length;
+    resources.put('VHDS', host('80', 'a', 'a2'), host('80', 'b', 'b2'), host('81', 'a', 'a2')).flush();
+    await serves(one, 'b', '200 b2');
+    await serves(two, 'a', '200 a2');
+    expect(served.replica.carried(mark).map((e) => e.kind === 'sent' && e.resources)).toEqual([2, 1]);
+  });
+
+  it('send the hosts of a table that Envoy claims, when its stream was cut before they came', async () => {
+    const port = await freePort();
+    const resources = new Resources()
+      .put('LDS', listener('l', port, '80'))
+      .put('RDS', table('80'))
+      .put('VHDS', host('80', 'a', 'a1'), host('80', 'b', 'b1'));
+    resources.flush();
+    await using session = await Session.start();
+    const { stream, server, envoy } = session;
+    await session.configure([{ ...listener('l', port, '80'), version: resources.version('LDS', 'l') }]);
+    await stream.subscription('RDS', '80');
+    await stream.accept('RDS', [{ ...table('80'), version: resources.version('RDS', '80') }]);
+    await stream.subscription('VHDS');
+    await server[Symbol.asyncDispose]();
+    await using served = await Served.takeOver(resources, envoy, server.port);
+    await serves(port, 'a', '200 a1');
+    await serves(port, 'b', '200 b1');
+    // What it claimed was true but for the hosts.
+    expect(served.replica.carried().flatMap((e) => (e.kind === 'sent' && e.type === 'LDS' ? [e] : []))).toEqual([]);
   });
 
   it('send the endpoints of a changed cluster after it, changed or not, so that it warms', async () => {
@@ -304,6 +341,22 @@ describe('After a NACK', () => {
     );
   });
 
+  it('going back to what was before the refused change ends it', async () => {
+    const port = await freePort();
+    const resources = new Resources().put('LDS', listener('l', port, '80')).put('RDS', routes('80', 'v1'));
+    await using served = await Served.start(resources);
+    await serves(port, 'x', '200 v1');
+    const nacked = served.replica.recorder.next('a NACK', (e) => e.kind === 'rejected');
+    resources.put('RDS', { name: '80', json: { name: '80', virtual_hosts: [{ name: 'x', domains: [] }] } }).flush();
+    expect(await nacked).toMatchObject({ type: 'RDS', names: ['80'] });
+    resources.put('RDS', routes('80', 'v1')).flush();
+    await served.synced('RDS');
+    expect(await get(port, 'x')).toBe('200 v1');
+    resources.put('RDS', routes('80', 'v2')).flush();
+    await serves(port, 'x', '200 v2');
+    expect(served.replica.rejected.length).toBe(1);
+  });
+
   it('a reconnect brings everything right although Envoy claims versions that are wrong', async () => {
     const resources = new Resources().put('CDS', staticCluster('c1'), staticCluster('c2'));
     await using served = await Served.start(resources);
@@ -353,6 +406,30 @@ describe('SotW streams', () => {
       .flush();
     await serves(port, 'a', '200 a2');
     await serves(port, 'b', '502 none');
+    expect(served.replica.rejected).toEqual([]);
+  });
+
+  it('bring what changed while Envoy was away', async () => {
+    const port = await freePort();
+    const resources = new Resources()
+      .put('CDS', edsCluster('c1'), staticCluster('c2'))
+      .put('EDS', endpoints('c1', [1001]))
+      .put('LDS', listener('l', port, '80'))
+      .put('RDS', table('80', { star: 'none' }))
+      .put('VHDS', host('80', 'a', 'a1'));
+    await using served = await Served.start(resources, { protocol: 'sotw' });
+    await serves(port, 'a', '200 a1');
+    await served.reconnect(() => {
+      resources.put('VHDS', host('80', 'a', 'a2')).put('EDS', endpoints('c1', [1002]));
+      resources
+        .put('CDS', edsCluster('c1', '2', '2s'), staticCluster('c3'))
+        .remove('CDS', 'c2')
+        .flush();
+    });
+    await serves(port, 'a', '200 a2');
+    await eventually('clusters as changed', async () => names((await served.envoy.clusterStates()).active).join() === 'c1,c3');
+    await eventually('endpoints as changed', async () => (await served.envoy.endpoints('c1'))?.join() === '127.0.0.1:1002');
+    expect((await served.envoy.clusterStates()).warming).toEqual({});
     expect(served.replica.rejected).toEqual([]);
   });
 

@@ -100,6 +100,13 @@ export class Resources {
     return this;
   }
 
+  /** As in responses: a scripted server can send what this one would. */
+  version(type: ResourceType, name: string): string {
+    const resource = this.source.part('all').table(types[type])?.get(name);
+    if (resource === undefined) throw new Error(`no ${type} ${name}`);
+    return resource.version;
+  }
+
   remove(type: ResourceType, ...names: readonly string[]): this {
     for (const name of names) this.source.part('all').remove(types[type], name);
     return this;
@@ -193,6 +200,12 @@ export class Served implements AsyncDisposable {
     this.resources = resources;
     this.replica = replica;
     this.envoy = envoy;
+  }
+
+  /** Serves an Envoy that was connected to something else on `port` before. */
+  static async takeOver(resources: Resources, envoy: Envoy, port: number): Promise<Served> {
+    resources.flush();
+    return new Served(resources, await Replica.start(resources, port), envoy);
   }
 
   static async start(resources: Resources, options: Omit<ProxyOptions, 'port'> = {}): Promise<Served> {
