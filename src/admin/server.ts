@@ -27,7 +27,6 @@ const limits = {
   requestTimeout: 10_000,
   connectionTimeout: 30_000,
   keepAliveTimeout: 30_000,
-  maxParamLength: 500,
 } as const;
 
 /** `/metrics` and `/version` for everybody, `/debug` and `/scopez` for callers on this machine. Not yet listening. */
