@@ -17,7 +17,7 @@ export type Endpoint = Spec<typeof endpoint>;
 
 /** The service is named by the label `kubernetes.io/service-name`. */
 export const endpointSliceBody = message({
-  /** IPv4 when absent. */
+  /** IPv4, IPv6 or FQDN; IPv4 when absent. */
   addressType: oneOfWords(['IPv4', 'IPv6', 'FQDN']),
   endpoints: list(endpoint, { maxItems: 1000 }),
   ports: list(
