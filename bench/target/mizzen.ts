@@ -1,0 +1,42 @@
+/** `mizzen discovery` as a process of its own, on a folder. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { loadTokenKey, signToken } from '../../src/identity/localtoken.ts';
+import { Discovery } from '../../test/envoy/harness/discovery.ts';
+import type { Target } from './target.ts';
+
+export interface MizzenOptions {
+  /** Folder of manifests. */
+  readonly config: string;
+  /** Folder for its state, its log and its profile. */
+  readonly work: string;
+  readonly tls: boolean;
+  /** Flags for node itself, such as `--cpu-prof`. */
+  readonly nodeFlags: readonly string[];
+}
+
+export async function startMizzen({ config, work, tls, nodeFlags }: MizzenOptions): Promise<Target & AsyncDisposable> {
+  const state = join(work, 'state');
+  const began = performance.now();
+  const discovery = await Discovery.start({
+    config,
+    state,
+    log: join(work, 'mizzen.log'),
+    flags: ['--log-level', 'warn'],
+    env: { NODE_OPTIONS: nodeFlags.join(' ') },
+  });
+  const startMs = performance.now() - began;
+  const { pid, addresses } = discovery;
+  if (pid === undefined) throw new Error('mizzen discovery has no process');
+  const { address, grpc, secureGrpc } = addresses;
+  const dispose = async (): Promise<void> => discovery[Symbol.asyncDispose]();
+  const plain = { name: 'mizzen', pid, startMs, [Symbol.asyncDispose]: dispose };
+  if (!tls) return { ...plain, address: `${address}:${grpc}` };
+  const key = loadTokenKey(state);
+  return {
+    ...plain,
+    address: `${address}:${secureGrpc}`,
+    ca: readFileSync(join(state, 'ca', 'root-cert.pem'), 'utf8'),
+    token: async (namespace, serviceAccount) => (await signToken(key, { namespace, serviceAccount }, Date.now())).token,
+  };
+}

@@ -1,0 +1,42 @@
+/** What a process has used, as Linux counts it. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+
+export interface Usage {
+  /** User and system time of all threads. */
+  readonly cpuMs: number;
+  readonly rssMb: number;
+  /** The most that it ever had. */
+  readonly peakRssMb: number;
+}
+
+/** The kernel counts nanoseconds per thread, if it was built so; else ticks of 10 ms per process. */
+const hasNanoseconds = existsSync('/proc/self/schedstat');
+const tickMs = 10;
+
+/** Throws when there is no such process. */
+export function usageOf(pid: number): Usage {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  const megabytes = (key: string): number => Number(new RegExp(`^${key}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? Number.NaN) / 1024;
+  return { cpuMs: hasNanoseconds ? threadsMs(pid) : ticksMs(pid), rssMb: megabytes('VmRSS'), peakRssMb: megabytes('VmHWM') };
+}
+
+/** Without the threads that have ended: Node and Go keep theirs. */
+function threadsMs(pid: number): number {
+  return readdirSync(`/proc/${pid}/task`).reduce((sum, thread) => sum + threadMs(`/proc/${pid}/task/${thread}/schedstat`), 0);
+}
+
+function threadMs(file: string): number {
+  try {
+    return Number(readFileSync(file, 'utf8').split(' ')[0]) / 1e6;
+  } catch {
+    // The thread ended while its directory was read.
+    return 0;
+  }
+}
+
+function ticksMs(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  // The name of the program, in parentheses, may hold spaces.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) * tickMs;
+}
