@@ -200,11 +200,14 @@ describe('authorization', () => {
 
   it('is in every chain but the blackhole', () => {
     const listener = only(workload({ ports, policies: [policy({})] }));
-    for (const chain of listener.filterChains.slice(1)) {
-      const filters = chain.filters.map(short);
-      if (filters.at(-1) === 'tcp_proxy') expect(filters).toEqual(['rbac', 'tcp_proxy']);
-      else expect(managerOf(chain).httpFilters.map(({ name }) => name)[0]).toBe('envoy.filters.http.rbac');
-    }
+    const first = listener.filterChains
+      .slice(1)
+      .map((chain) =>
+        short(chain.filters[0]!) === 'http_connection_manager' ? managerOf(chain).httpFilters[0]?.name : chain.filters[0]?.name,
+      );
+    // HTTP and TCP of ports that nothing names, TCP of 3306, HTTP of 9080.
+    const [http, tcp] = ['envoy.filters.http.rbac', 'envoy.filters.network.rbac'];
+    expect(first).toEqual([http, tcp, tcp, http]);
   });
 
   it('refuses everything while a policy cannot be translated, and says which field is to blame', () => {
@@ -225,8 +228,8 @@ describe('authorization', () => {
     expect(http.map(({ configType }) => fromBinary(HttpRbacSchema, (configType.value as { value: Uint8Array }).value).rules)).toMatchObject(
       [{ action: 0, policies: {} }],
     );
-    const tcp = chainsOf(listener, 3306)[0]?.filters[0];
-    expect(fromBinary(TcpRbacSchema, (tcp?.configType.value as { value: Uint8Array }).value).rules).toMatchObject({
+    const tcp = chainsOf(listener, 3306)[0]!.filters[0]!;
+    expect(fromBinary(TcpRbacSchema, (tcp.configType.value as { value: Uint8Array }).value).rules).toMatchObject({
       action: 0,
       policies: {},
     });

@@ -16,7 +16,7 @@ const virtualService = (name: string, hosts: string[], http: HttpRouteSpec[], na
   http,
 });
 
-const to = (host: string): HttpRouteSpec['route'] => [{ destination: { host, port: { number: 80 } } }];
+const to = (host: string): NonNullable<HttpRouteSpec['route']> => [{ destination: { host, port: { number: 80 } } }];
 const under = (prefix: string, host: string): HttpRouteSpec => ({ match: [{ uri: { prefix } }], route: to(host) });
 
 function table(servers: Server[], virtualServices: MeshVirtualService[]) {
