@@ -182,23 +182,29 @@ export class FakeEnvoy {
   #applyClusters(resources: readonly Received[], removed: readonly string[]): void {
     const held = this.#heldOf(clusterType);
     const added: string[] = [];
+    const ended = [...removed];
     for (const resource of resources) {
       const { name, version } = resource;
       const before = held.get(name);
       held.set(name, plain(version));
-      if (before === plain(version) || this.#options.isEds?.(resource) === false) continue;
+      if (before === plain(version)) continue;
+      if (this.#options.isEds?.(resource) === false) {
+        // It may have been one before.
+        ended.push(name);
+        continue;
+      }
       this.#warming.add(name);
-      if (before === undefined) added.push(name);
+      if (!this.#askedOf(endpointType).has(name)) added.push(name);
     }
-    for (const name of removed) {
-      held.delete(name);
+    for (const name of removed) held.delete(name);
+    for (const name of ended) {
       this.#warm(name);
       this.#heldOf(endpointType).delete(name);
     }
     this.#change(
       endpointType,
       added,
-      removed.filter((name) => this.#askedOf(endpointType).has(name)),
+      ended.filter((name) => this.#askedOf(endpointType).has(name)),
     );
   }
 
