@@ -1,4 +1,3 @@
-import { deltaResponse } from '../wire/join.ts';
 import { clusterType, endpointType, listenerType, routeType, virtualHostType } from '../wire/types.ts';
 import { DeltaHosts } from './delta-hosts.ts';
 import { DeltaType, isWildcardByDefault, servingRank, type OwnFrame, type ResponseContent } from './delta-type.ts';
@@ -208,6 +207,8 @@ export class DeltaStream extends Stream {
       if (state.type === routeType && resource.vhds === true)
         this.#hosts.routeClaimed(name, this.types.get(virtualHostType)?.pointers !== undefined);
     }
+    // What changes from here on is not what was compared, even if the answer has to wait.
+    state.pointers ??= this.#view.pointers(state.type);
     state.claims = undefined;
   }
 
@@ -339,7 +340,8 @@ export class DeltaStream extends Stream {
 
   #own(state: DeltaType, resource: EncodedResource): OwnFrame {
     const mark = state.marks.get(resource.name);
-    return { resource, frame: deltaFrame(state.type, resource, mark === undefined ? resource.version : `${resource.version}~${mark}`) };
+    if (mark === undefined) return { resource, frame: this.shared.encoder.frame(state.type, resource) };
+    return { resource, frame: deltaFrame(state.type, resource, `${resource.version}~${mark}`) };
   }
 
   /** A cluster waits for its endpoints without end, and ignores their removal: it gets an empty list. */
@@ -364,14 +366,7 @@ export class DeltaStream extends Stream {
     const nonce = this.nextNonce();
     const frames = [...content.steps.map((step) => step.frames), ...content.own.map((own) => own.frame)];
     const version = this.shared.source.version;
-    const message = deltaResponse({
-      systemVersion: version,
-      typeUrl: state.type,
-      nonce,
-      resources: frames,
-      removed: content.removed,
-      ...(this.shared.controlPlane !== undefined && { controlPlane: this.shared.controlPlane }),
-    });
+    const message = this.shared.responses.delta.write(state.type, version, nonce, frames, content.removed);
     state.sent(nonce, { content, bytes: message.byteLength, sentAtMs: this.shared.now(), version });
     this.write(message, reserved);
     let resources = content.own.length;
@@ -407,6 +402,9 @@ export class DeltaStream extends Stream {
   #serveHosts(state: DeltaType, withChanges: boolean): boolean {
     // Claims mean nothing before it is known which tables the client has.
     if (state.claims !== undefined && !this.types.has(routeType)) return true;
+    if (state.pointers !== undefined && this.#hosts.isIdle && state.touched.size + state.owed.size === 0) {
+      if (!withChanges || this.#view.isAt(virtualHostType, state.pointers)) return true;
+    }
     const plan = this.#hosts.plan(state, this.#view, this.shared.encoder, withChanges);
     if (plan === undefined) {
       this.#tooFarBehind();

@@ -119,9 +119,10 @@ function run(seed: number, edits: number, mayRefuse: boolean): number {
   const refused = new Set<string>();
   const refuses = ({ type, name, version }: { type: string; name: string; version: string }): 'semantic' | 'validation' | undefined => {
     if (!mayRefuse || type === endpointType || type === routeType) return undefined;
-    const bad = (version.charCodeAt(0) + version.charCodeAt(5)) % 23 === 0;
+    const bad = Number.parseInt(version.slice(0, 2), 16) % 20 === 7;
     if (bad) refused.add(`${type} ${name}`);
-    return bad ? (version.charCodeAt(3) % 2 === 0 ? 'semantic' : 'validation') : undefined;
+    if (!bad) return undefined;
+    return Number.parseInt(version.slice(2, 4), 16) % 2 === 0 ? 'semantic' : 'validation';
   };
   const clients = nodes.flatMap((node) => (['delta', 'sotw'] as const).map((protocol) => new Client(world.hub, node, protocol, refuses)));
   for (const client of clients) client.connect();
