@@ -3,6 +3,8 @@
  *
  *     npx node --expose-gc bench/micro/xds-fanout.ts [streams] [services]
  */
+import { fromBinary } from '@bufbuild/protobuf';
+import { DeltaDiscoveryResponseSchema } from '#gen/envoy/service/discovery/v3/discovery_pb.js';
 import { Hub } from '../../src/xds/hub.ts';
 import { FakeEnvoy } from '../../src/xds/testing/fake-envoy.ts';
 import { FakeSource } from '../../src/xds/testing/fake-source.ts';
@@ -96,11 +98,6 @@ function measure(what: string, change: () => void): void {
   console.log(`${what.padEnd(28)} ${spent.toFixed(1).padStart(8)} ms ${each} us each ${(sentBytes / 1e6).toFixed(2).padStart(8)} MB`);
 }
 
-const heap = (): number => {
-  globalThis.gc?.();
-  return process.memoryUsage().heapUsed + process.memoryUsage().arrayBuffers;
-};
-
 console.log(`${streams} streams, ${services} services`);
 measure('connect one', () => connect(0));
 measure('connect all others', () => {
@@ -141,6 +138,47 @@ for (let round = 0; round < 3; round++) {
     }),
   );
 }
+
+/** Streams without a client model, connected and in sync: what one of them holds. */
+const more = 2000;
+const heap = (): number => {
+  for (let i = 0; i < 3; i++) globalThis.gc?.();
+  return process.memoryUsage().heapUsed + process.memoryUsage().arrayBuffers;
+};
+const names = [...(out.table(endpointType)?.names() ?? [])];
+heap();
 const before = heap();
-hub.close();
-console.log(`state of a stream: ${((before - heap()) / streams / 1000).toFixed(1)} KB`);
+for (let i = 0; i < more; i++) {
+  const sent: { readonly type: string; readonly nonce: string }[] = [];
+  const wire: Wire = {
+    write: (message, flushed) => {
+      const { typeUrl, nonce } = fromBinary(DeltaDiscoveryResponseSchema, message);
+      sent.push({ type: typeUrl, nonce });
+      tasks.push(flushed);
+    },
+    end: () => undefined,
+  };
+  const node = { id: '0', cluster: '', metadata: {}, userAgentName: 'envoy', userAgentVersion: '1.40.0' };
+  const opened = hub.openDelta(node, { address: '', secure: false }, wire);
+  if ('refused' in opened) throw new Error(opened.refused);
+  const send = (type: string, subscribe: readonly string[], responseNonce = ''): void =>
+    opened.receive({
+      typeUrl: type,
+      resourceNamesSubscribe: subscribe,
+      resourceNamesUnsubscribe: [],
+      initialResourceVersions: {},
+      responseNonce,
+    });
+  for (const [type, subscribe] of [
+    [clusterType, []],
+    [endpointType, names.map((name) => Buffer.from(name).toString())],
+    [listenerType, []],
+    [routeType, ['80']],
+    [virtualHostType, []],
+  ] as const) {
+    send(type, subscribe);
+    for (let task = tasks.shift(); task !== undefined; task = tasks.shift()) task();
+    for (const response of sent.splice(0)) send(response.type, [], response.nonce);
+  }
+}
+console.log(`one of ${more} more streams in sync holds ${((heap() - before) / more / 1000).toFixed(1)} KB`);

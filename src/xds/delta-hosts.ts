@@ -1,4 +1,4 @@
-import { deltaFrame, byRoute, type Encoder, type Step } from './encoder.ts';
+import { byRoute, type Encoder, type Step } from './encoder.ts';
 import { routeType, virtualHostType } from '../wire/types.ts';
 import type { DeltaType, OwnFrame, ResponseContent } from './delta-type.ts';
 import type { Change, PartsView, Pointers } from './view.ts';
@@ -52,6 +52,11 @@ export class DeltaHosts {
     return this.#announced.has(route);
   }
 
+  /** Nothing is due but what has changed. */
+  get isIdle(): boolean {
+    return this.#due.size + this.#releases.size + this.#orphans.size === 0;
+  }
+
   /** What is to be sent; undefined when a table no longer knows what has changed. Nothing changes here before `commit`. */
   plan(state: DeltaType, view: PartsView, encoder: Encoder, withChanges: boolean): HostsPlan | undefined {
     const pointers = view.pointers(virtualHostType);
@@ -78,7 +83,7 @@ export class DeltaHosts {
     }
     for (const [route, { step, names }] of due.routes) {
       if (this.#due.has(route)) continue;
-      const content = step !== undefined && state.repair === undefined ? contentOf(step) : this.#some(names(), state, view);
+      const content = step !== undefined && state.repair === undefined ? contentOf(step) : this.#some(names(), state, view, encoder);
       if (content.steps.length + content.own.length + content.removed.length > 0) responses.push({ route, content });
     }
     return { responses, pointers: withChanges || first ? pointers : (state.pointers ?? pointers), orphans };
@@ -151,13 +156,13 @@ export class DeltaHosts {
       if (resource === undefined) continue;
       // What is under way may come before the table does, and is due again then.
       if (state.repair?.excludes(name) === true) state.repair.changed(name, resource.version);
-      else own.push({ resource, frame: deltaFrame(virtualHostType, resource) });
+      else own.push({ resource, frame: encoder.frame(virtualHostType, resource) });
     }
     if (own.length === 0 && removed.size === 0) removed.add(`${route}/-`);
     return { steps: [], own, removed: [...removed] };
   }
 
-  #some(names: Iterable<string>, state: DeltaType, view: PartsView): ResponseContent {
+  #some(names: Iterable<string>, state: DeltaType, view: PartsView, encoder: Encoder): ResponseContent {
     const own: OwnFrame[] = [];
     const removed: string[] = [];
     for (const name of names) {
@@ -165,7 +170,7 @@ export class DeltaHosts {
       if (state.repair?.excludes(name) === true) {
         if (state.repair.changed(name, resource?.version) === 'remove') removed.push(name);
       } else if (resource === undefined) removed.push(name);
-      else own.push({ resource, frame: deltaFrame(virtualHostType, resource) });
+      else own.push({ resource, frame: encoder.frame(virtualHostType, resource) });
     }
     return { steps: [], own, removed };
   }

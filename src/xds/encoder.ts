@@ -28,11 +28,20 @@ export class Encoder {
   readonly #hostSteps = new WeakMap<ReadonlySet<string>, { readonly version: number; readonly byTable: ReadonlyMap<string, Step> }>();
   readonly #whole: Record<Form, Map<Table, { readonly version: number; readonly step: Step }>> = { delta: new Map(), sotw: new Map() };
   readonly #hosts = new WeakMap<Table, { version: number; readonly byTable: Map<string, Step> }>();
+  /** Of resources that streams get one by one, as with the endpoints of a changed cluster. */
+  readonly #frames = new WeakMap<EncodedResource, Uint8Array>();
   readonly #maxCachedBytes: number;
   #cachedBytes = 0;
 
   constructor(options: EncoderOptions = {}) {
     this.#maxCachedBytes = options.maxCachedBytes ?? 32 * 1024 * 1024;
+  }
+
+  /** One resource as a `resources` field of a delta response. */
+  frame(type: TypeUrl, resource: EncodedResource): Uint8Array {
+    let frame = this.#frames.get(resource);
+    if (frame === undefined) this.#frames.set(resource, (frame = deltaFrame(type, resource)));
+    return frame;
   }
 
   /** What `names` are now in `table`. `names` must be an object of `table.changedSince`. */

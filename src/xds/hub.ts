@@ -3,6 +3,7 @@ import { Encoder } from './encoder.ts';
 import { Fanout, type Pumped } from './fanout.ts';
 import { FlightBudget } from './budget.ts';
 import { JoinedRoutes } from './joined-routes.ts';
+import { ResponseWriter } from './response.ts';
 import { SotwStream } from './sotw-stream.ts';
 import { defaultLimits, DoubtedClaims, type Stream, type StreamLimits, type StreamShared, type Wire } from './stream.ts';
 import type { Caller, ClaimedNode, Part, ResourceSource, StreamObserver, StreamStatus, Subscription } from './source.ts';
@@ -15,6 +16,7 @@ export interface HubOptions {
   readonly maxBytesInFlight?: number;
   /** Bytes of encoded tables kept for new streams. Default 32 MiB. */
   readonly maxCachedBytes?: number;
+  /** ControlPlane.identifier of responses; `istioctl version` reads a JSON object in it. */
   readonly controlPlane?: string;
   /** Milliseconds of a clock that never goes back. */
   readonly now: () => number;
@@ -45,13 +47,13 @@ export class Hub {
       observer,
       now,
       encoder: new Encoder(options.maxCachedBytes === undefined ? {} : { maxCachedBytes: options.maxCachedBytes }),
+      responses: { delta: new ResponseWriter('delta', controlPlane), sotw: new ResponseWriter('sotw', controlPlane) },
       joinedRoutes: new JoinedRoutes(),
       budget: new FlightBudget(options.maxBytesInFlight ?? 64 * 1024 * 1024),
       fanout: this.#fanout,
       limits: { ...defaultLimits, ...options.limits },
       doubted: new DoubtedClaims(),
       awaitSettled: (stream) => this.#awaitingSettled.add(stream),
-      ...(controlPlane !== undefined && { controlPlane }),
     };
     this.#stopListening = source.onSettled((changed) => this.#settled(changed.keys()));
   }

@@ -1,4 +1,4 @@
-import { sotwResource, sotwResponse } from '../wire/join.ts';
+import { sotwResource } from '../wire/join.ts';
 import { clusterType, endpointType, listenerType, routeType, virtualHostType } from '../wire/types.ts';
 import { isWildcardByDefault, servingRank } from './delta-type.ts';
 import { emptyLoadAssignment, routeOf } from './encoder.ts';
@@ -281,13 +281,7 @@ export class SotwStream extends Stream {
   #send(state: SotwType, draft: Draft, reserved: number): void {
     const nonce = this.nextNonce();
     const { version } = this.shared.source;
-    const message = sotwResponse({
-      version,
-      typeUrl: state.type,
-      nonce,
-      resources: draft.frames,
-      ...(this.shared.controlPlane !== undefined && { controlPlane: this.shared.controlPlane }),
-    });
+    const message = this.shared.responses.sotw.write(state.type, version, nonce, draft.frames);
     state.sent(nonce, version, this.shared.now(), message.byteLength, draft.names);
     if (draft.resources !== undefined) state.previous = draft.resources;
     state.due = false;

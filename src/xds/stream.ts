@@ -1,6 +1,7 @@
 import type { Encoder } from './encoder.ts';
 import type { FlightBudget, Waiter } from './budget.ts';
 import type { JoinedRoutes } from './joined-routes.ts';
+import type { ResponseWriter } from './response.ts';
 import type { Fanout, Pumped } from './fanout.ts';
 import type { Caller, ResourceSource, StreamObserver, StreamStatus, Subscription, TypeStatus, TypeUrl } from './source.ts';
 
@@ -55,8 +56,7 @@ export interface StreamShared {
   readonly fanout: Fanout;
   readonly now: () => number;
   readonly limits: StreamLimits;
-  /** ControlPlane.identifier of responses. */
-  readonly controlPlane?: string;
+  readonly responses: { readonly delta: ResponseWriter; readonly sotw: ResponseWriter };
   readonly doubted: DoubtedClaims;
   /** The stream has something to do as soon as the source is settled. */
   awaitSettled(stream: Pumped): void;

@@ -35,6 +35,14 @@ export class PartsView {
     return this.parts.map((part) => part.table(type)?.version ?? 0);
   }
 
+  /** Nothing has changed since `pointers`. */
+  isAt(type: TypeUrl, pointers: Pointers): boolean {
+    for (let i = 0; i < this.parts.length; i++) {
+      if ((this.parts[i]?.table(type)?.version ?? 0) !== (pointers[i] ?? 0)) return false;
+    }
+    return true;
+  }
+
   /** Each part's changes since `pointers`, lowest part first; undefined when a table no longer knows them. */
   changes(type: TypeUrl, pointers: Pointers): readonly Change[] | undefined {
     let changes: Change[] | undefined;
