@@ -68,7 +68,8 @@ export function buildConnectionManager(input: ConnectionManagerInput): HttpConne
     accessLog: [...input.accessLogs],
     // Istio's names: sidecars of clients say `envoy`, everything else `istio-envoy`.
     serverName: direction === 'outbound' ? '' : 'istio-envoy',
-    serverHeaderTransformation: ServerHeaderTransformation.OVERWRITE,
+    // What the workload says of itself stays, as with Istio, and is overwritten only by the caller's own proxy.
+    serverHeaderTransformation: direction === 'inbound' ? ServerHeaderTransformation.PASS_THROUGH : ServerHeaderTransformation.OVERWRITE,
     useRemoteAddress: input.useRemoteAddress ?? direction === 'gateway',
     xffNumTrustedHops: input.trustedHops ?? 0,
     normalizePath: true,
