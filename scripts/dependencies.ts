@@ -1,4 +1,4 @@
-/** `npm run dependencies`: fails when a file of src/ breaks the folder table, the pure core or makes a cycle. */
+/** `npm run check:dependencies`: fails when a file of src/ breaks the folder table, the pure core or makes a cycle. */
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { violations } from './dependency-rules.ts';
