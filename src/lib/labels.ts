@@ -7,3 +7,9 @@ export function matchesLabels(selector: Labels, labels: Labels): boolean {
   }
   return true;
 }
+
+/** The pair of a selector by which it is indexed: the first by key. */
+export function firstPair(selector: Labels): string | undefined {
+  const key = Object.keys(selector).sort()[0];
+  return key === undefined ? undefined : `${key}=${selector[key] ?? ''}`;
+}

@@ -1,8 +1,7 @@
 /** What stands behind a service: workloads that its selector matches, or that its ServiceEntry lists. */
-import { matchesLabels } from '../lib/labels.ts';
+import { firstPair, matchesLabels } from '../lib/labels.ts';
 import { formatSpiffe } from './identity.ts';
 import type { Mesh } from './mesh.ts';
-import { firstPair } from './mesh.ts';
 import type { Endpoint, Service, ServicePort, Workload } from './model.ts';
 import { inlineWorkloads } from './workloads.ts';
 

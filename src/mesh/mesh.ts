@@ -12,7 +12,7 @@ import type { Graph } from '../store/graph.ts';
 import { Flat } from '../store/keys.ts';
 import { serviceEndpoints, sameEndpoints, type ServiceEndpoints } from './endpoints.ts';
 import { hostCandidates } from '../lib/host.ts';
-import { matchesLabels } from '../lib/labels.ts';
+import { firstPair, matchesLabels } from '../lib/labels.ts';
 import type {
   MeshAuthorizationPolicy,
   MeshDestinationRule,
@@ -293,12 +293,6 @@ export class Mesh {
       .filter((s) => matchesLabels(s.selector ?? {}, labels))
       .sort(preferService);
   }
-}
-
-/** The pair of a selector by which it is indexed: the first by key. */
-export function firstPair(selector: Readonly<Record<string, string>>): string | undefined {
-  const key = Object.keys(selector).sort()[0];
-  return key === undefined ? undefined : `${key}=${selector[key] ?? ''}`;
 }
 
 function failoverPriorities({ spec }: MeshDestinationRule): string[] {
