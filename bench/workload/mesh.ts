@@ -58,8 +58,8 @@ export function serviceFile(service: number): string {
   return `svc-${service}.yaml`;
 }
 
-export function routeFile(route: number): string {
-  return `route-${route}.yaml`;
+export function routeFile(service: number): string {
+  return `route-${service}.yaml`;
 }
 
 /** A service and its endpoints; the last endpoint can be given another address. */
@@ -87,15 +87,14 @@ export function namedService(name: string, namespace: string, clusterIP: string,
   ];
 }
 
-/** Canary routes for every tenth service or so. `marker` becomes the name of a route and is seen in Envoy's configuration only there. */
-export function routeManifest({ services, virtualServices }: MeshSize, route: number, marker: string): Manifest {
-  const service = Math.floor((route * services) / virtualServices);
+/** Canary routes for one of the first services. `marker` becomes the name of a route and is seen in Envoy's configuration only there. */
+export function routeManifest({ services }: MeshSize, service: number, marker: string): Manifest {
   const other = (service + 1) % services;
   const destination = (of: number): object => ({ host: hostOf(of), port: { number: 80 } });
   return {
     apiVersion: 'networking.istio.io/v1',
     kind: 'VirtualService',
-    metadata: { name: `route-${route}`, namespace: namespaceOf(service) },
+    metadata: { name: `route-${service}`, namespace: namespaceOf(service) },
     spec: {
       hosts: [hostOf(service)],
       http: [
@@ -114,12 +113,11 @@ export function routeManifest({ services, virtualServices }: MeshSize, route: nu
   };
 }
 
-/** Spread over the services; a second proxy of a service only when each has one. */
+/** Beside the first endpoint of each of the first services, and so in all namespaces; a second one of a service only when each has one. */
 export function simulatedProxies({ services, proxies }: MeshSize): SimulatedProxy[] {
   return Array.from({ length: proxies }, (_, p) => {
     const endpoint = Math.floor(p / services);
-    const inThisRound = Math.min(services, proxies - endpoint * services);
-    const service = Math.floor(((p % services) * services) / inThisRound);
+    const service = p % services;
     const name = `svc-${service}`;
     return {
       name: `${name}-${endpoint}`,
