@@ -1,6 +1,6 @@
 import { clusterType, endpointType, listenerType, routeType, virtualHostType } from '../wire/types.ts';
 import { DeltaHosts } from './delta-hosts.ts';
-import { DeltaType, isWildcardByDefault, servingRank, type OwnFrame, type ResponseContent } from './delta-type.ts';
+import { DeltaType, isReport, isWildcardByDefault, servingRank, type OwnFrame, type ResponseContent } from './delta-type.ts';
 import { deltaFrame, emptyLoadAssignment, type Step } from './encoder.ts';
 import { Stream, type Doubts, type StreamShared, type Wire } from './stream.ts';
 import { PartsView, type Change, type Pointers } from './view.ts';
@@ -123,6 +123,7 @@ export class DeltaStream extends Stream {
   // Requests
 
   #accept(request: DeltaRequest): void {
+    if (isReport(request.typeUrl)) return;
     let state = this.types.get(request.typeUrl);
     const first = state === undefined;
     if (state === undefined) {
@@ -262,7 +263,7 @@ export class DeltaStream extends Stream {
       const bytes = sizeOf(draft);
       const isEmpty = draft.steps.length + draft.own.length + draft.removed.length === 0;
       if (!isEmpty && !this.reserve(bytes)) return false;
-      if (!isEmpty || state.answerDue) this.#send(state, draft, bytes);
+      if (!isEmpty || state.answerDue) this.#send(state, draft, bytes, state.answerDue || state.owed.size > 0);
       this.#commit(state, draft);
     }
     return this.writable && this.#serveRepair(state);
@@ -362,12 +363,12 @@ export class DeltaStream extends Stream {
     for (const name of draft.later) this.#removeLater(name);
   }
 
-  #send(state: DeltaType, content: ResponseContent, reserved: number): string {
+  #send(state: DeltaType, content: ResponseContent, reserved: number, asked = false): string {
     const nonce = this.nextNonce();
     const frames = [...content.steps.map((step) => step.frames), ...content.own.map((own) => own.frame)];
     const version = this.shared.source.version;
     const message = this.shared.responses.delta.write(state.type, version, nonce, frames, content.removed);
-    state.sent(nonce, { content, bytes: message.byteLength, sentAtMs: this.shared.now(), version });
+    state.sent(nonce, { content, unaskedBytes: asked ? 0 : message.byteLength, sentAtMs: this.shared.now(), version });
     this.write(message, reserved);
     let resources = content.own.length;
     for (const step of content.steps) resources += step.resources.length;

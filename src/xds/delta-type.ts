@@ -1,4 +1,4 @@
-import { endpointType, extensionConfigType, routeType, secretType, shortName } from '../wire/types.ts';
+import { endpointType, extensionConfigType, healthInformationType, routeType, secretType, shortName } from '../wire/types.ts';
 import { Repair, type Refused } from './repair.ts';
 import { Selection } from './selection.ts';
 import type { Step } from './encoder.ts';
@@ -21,7 +21,8 @@ export interface ResponseContent {
 /** A response that is neither acknowledged nor refused. It keeps what is shared by reference, not names of its own. */
 interface Sent {
   readonly content: ResponseContent;
-  readonly bytes: number;
+  /** Bytes of a response that nobody asked for; 0 otherwise. */
+  readonly unaskedBytes: number;
   readonly sentAtMs: number;
   readonly version: string;
 }
@@ -87,10 +88,10 @@ export class DeltaType implements TypeStatus {
     return names;
   }
 
-  /** Bytes sent after `sinceMs` and not acknowledged. */
+  /** Bytes of changes sent after `sinceMs` and not acknowledged. */
   unackedBytes(sinceMs: number): number {
     let bytes = 0;
-    for (const sent of this.#inFlight.values()) if (sent.sentAtMs > sinceMs) bytes += sent.bytes;
+    for (const sent of this.#inFlight.values()) if (sent.sentAtMs > sinceMs) bytes += sent.unaskedBytes;
     return bytes;
   }
 
@@ -148,6 +149,11 @@ const namedTypes: ReadonlySet<TypeUrl> = new Set([endpointType, routeType, secre
 
 export function isWildcardByDefault(type: TypeUrl): boolean {
   return !namedTypes.has(type);
+}
+
+/** With a request of this type the agent of Istio's proxy reports the health of its workload; there is nothing to answer. */
+export function isReport(type: TypeUrl): boolean {
+  return type === healthInformationType;
 }
 
 /**

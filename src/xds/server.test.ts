@@ -33,6 +33,7 @@ let hub: Hub;
 let server: Server;
 let listener: Listener;
 let authenticate: Authenticate;
+let broken = 0;
 const clients: InstanceType<typeof Client>[] = [];
 
 beforeEach(async () => {
@@ -50,7 +51,11 @@ beforeEach(async () => {
     secure: false,
     firstRequestMs: 50,
     maxStreams: 3,
-    breakConnection: (peer) => listener.breakConnection(peer),
+    endGraceMs: 50,
+    breakConnection: (peer) => {
+      broken++;
+      listener.breakConnection(peer);
+    },
   });
   server.addService(services.aggregatedDiscovery, service.handlers);
   listener = await Listener.listen(server, { credentials: ServerCredentials.createInsecure(), host: '127.0.0.1', port: 0 });
@@ -64,7 +69,7 @@ afterEach(async () => {
 });
 
 function open<Q>(method: 'DeltaAggregatedResources' | 'StreamAggregatedResources'): ClientDuplexStream<Q, Uint8Array> {
-  const client = new Client(`127.0.0.1:${listener.port}`, credentials.createInsecure());
+  const client = new Client(`127.0.0.1:${listener.port}`, credentials.createInsecure(), { 'grpc.max_receive_message_length': -1 });
   clients.push(client);
   const call = (client[method] as unknown as (metadata: Metadata) => ClientDuplexStream<Q, Uint8Array>).call(client, new Metadata());
   call.on('error', () => undefined);
@@ -77,6 +82,13 @@ function next(call: ClientDuplexStream<never, Uint8Array> | ClientDuplexStream<D
 
 function statusOf(call: { once(event: 'status', handler: (status: { code: number; details: string }) => void): unknown }): Promise<string> {
   return new Promise((resolve) => call.once('status', ({ code, details }) => resolve(`${code} ${details}`)));
+}
+
+function until(condition: () => boolean): Promise<void> {
+  return new Promise((resolve) => {
+    const poll = (): void => void (condition() ? resolve() : setTimeout(poll, 5));
+    poll();
+  });
 }
 
 const cds = () => create(DeltaDiscoveryRequestSchema, { node: { id: 'n' }, typeUrl: typeOf('CDS') });
@@ -127,10 +139,7 @@ test('too many streams', async () => {
   await Promise.all(calls.map(next));
   expect(await statusOf(open('DeltaAggregatedResources'))).toBe('8 there are 3 streams already');
   calls[0]?.cancel();
-  await new Promise<void>((resolve) => {
-    const poll = (): void => void (hub.streams.size === 2 ? resolve() : setImmediate(poll));
-    poll();
-  });
+  await until(() => hub.streams.size === 2);
   const another = open<DeltaDiscoveryRequest>('DeltaAggregatedResources');
   another.write(cds());
   expect((await next(another)).byteLength).toBeGreaterThan(0);
@@ -143,6 +152,24 @@ test('credentials that expire end the stream', async () => {
   await next(call);
   hub.tick();
   expect(await statusOf(call)).toBe('16 the credentials with which the stream was opened have expired');
+});
+
+test('a peer that reads nothing is let go of, and its connection broken', async () => {
+  source.part('a').put(typeOf('CDS'), { name: 'huge', version: '1', bytes: new Uint8Array(32 << 20) });
+  source.flush();
+  const call = open<DeltaDiscoveryRequest>('DeltaAggregatedResources');
+  const ended = statusOf(call);
+  call.write(cds());
+  await until(() => {
+    hub.tick();
+    return observer.events.some((event) => event.startsWith('disconnected'));
+  });
+  expect(observer.events.at(-1)).toMatch(/^disconnected n-1 RESOURCE_EXHAUSTED: nothing was read for/);
+  expect(hub.bytesInFlight).toBe(0);
+  await until(() => broken === 1);
+  // It has not read so far, and cannot read the rest.
+  call.resume();
+  expect(await ended).toMatch(/^14 /);
 });
 
 test('a request that is too large', async () => {

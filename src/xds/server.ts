@@ -27,12 +27,11 @@ export interface DiscoveryServiceOptions {
   readonly maxStreams?: number;
   /** From the start of a stream to its first request. Default 10 s. */
   readonly firstRequestMs?: number;
+  /** How long an ended stream may take to be gone before its connection is broken. Default 5 s. */
+  readonly endGraceMs?: number;
   /** Breaks the connection of a peer that takes nothing, not even the end of its stream. */
   readonly breakConnection: (peer: string) => void;
 }
-
-/** How long an ended stream may take to be gone before its connection is broken. */
-const endGraceMs = 5000;
 
 /** Implements AggregatedDiscoveryService over grpc-js. Requests come decoded, responses leave as bytes: see wire/services.ts. */
 export class DiscoveryService {
@@ -59,8 +58,16 @@ export class DiscoveryService {
     call: ServerDuplexStream<Request, Uint8Array>,
     open: (node: ClaimedNode, caller: Caller, wire: Wire) => (Stream & { receive(request: Request): void }) | Refused,
   ): void {
-    const { maxStreams = 20_000, firstRequestMs = 10_000, observer, authenticate, secure } = this.#options;
-    const wire = new CallWire(call, this.#options.breakConnection);
+    const {
+      maxStreams = 20_000,
+      firstRequestMs = 10_000,
+      observer,
+      authenticate,
+      secure,
+      endGraceMs = 5000,
+      breakConnection,
+    } = this.#options;
+    const wire = new CallWire(call, breakConnection, endGraceMs);
     // Without a listener an error of one call would end the process.
     call.on('error', () => undefined);
     if (this.#calls >= maxStreams) {
@@ -123,10 +130,12 @@ export class DiscoveryService {
 class CallWire implements Wire {
   readonly #call: ServerDuplexStream<unknown, Uint8Array>;
   readonly #breakConnection: (peer: string) => void;
+  readonly #endGraceMs: number;
   ended = false;
 
-  constructor(call: ServerDuplexStream<unknown, Uint8Array>, breakConnection: (peer: string) => void) {
+  constructor(call: ServerDuplexStream<unknown, Uint8Array>, breakConnection: (peer: string) => void, endGraceMs: number) {
     this.#call = call;
+    this.#endGraceMs = endGraceMs;
     this.#breakConnection = breakConnection;
   }
 
@@ -159,7 +168,7 @@ class CallWire implements Wire {
     const peer = this.#call.getPeer();
     // After the status grpc-js waits for the peer to half-close, and reads nothing without a reader.
     this.#call.resume();
-    const timer = setTimeout(() => this.#breakConnection(peer), endGraceMs);
+    const timer = setTimeout(() => this.#breakConnection(peer), this.#endGraceMs);
     this.#call.once('close', () => clearTimeout(timer));
     timer.unref();
   }

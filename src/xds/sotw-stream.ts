@@ -1,6 +1,6 @@
 import { sotwResource } from '../wire/join.ts';
 import { clusterType, endpointType, listenerType, routeType, virtualHostType } from '../wire/types.ts';
-import { isWildcardByDefault, servingRank } from './delta-type.ts';
+import { isReport, isWildcardByDefault, servingRank } from './delta-type.ts';
 import { emptyLoadAssignment, routeOf } from './encoder.ts';
 import { suspectsIn } from './repair.ts';
 import { SotwType } from './sotw-type.ts';
@@ -100,6 +100,7 @@ export class SotwStream extends Stream {
   // Requests
 
   #accept(request: SotwRequest): void {
+    if (isReport(request.typeUrl)) return;
     const known = this.types.get(request.typeUrl);
     if (known === undefined) {
       if (this.types.size >= maxTypes) this.end('RESOURCE_EXHAUSTED', `more than ${maxTypes} types are subscribed`);

@@ -21,7 +21,7 @@ export interface StreamLimits {
   readonly maxNames: number;
   /** Bytes handed to the transport and not yet taken, above which a stream waits. Default 256 KiB. */
   readonly maxPendingBytes: number;
-  /** Bytes not yet acknowledged, above which changes are merged instead of sent. Default 1 MiB. */
+  /** Bytes of changes not yet acknowledged, above which changes are merged instead of sent. Default 1 MiB. */
   readonly maxUnackedBytes: number;
   /** After this time a response counts as acknowledged for `maxUnackedBytes`: Envoy holds back ACKs while it warms. Default 15 s. */
   readonly unackedPatienceMs: number;
