@@ -75,8 +75,11 @@ export class ProxyGroup {
   }
 
   async await({ limitMs }: AwaitCommand): Promise<Received> {
-    await this.#until('receive the change', limitMs);
-    this.#watched = undefined;
+    try {
+      await this.#until('receive the change', limitMs);
+    } finally {
+      this.#watched = undefined;
+    }
     return { receivedMs: this.#members.map((member) => member.receivedMs) };
   }
 
@@ -93,6 +96,7 @@ export class ProxyGroup {
 
   async #open({ address, ca }: ConnectCommand, limitMs: number): Promise<Connected> {
     const beganMs = nowMs();
+    this.#watched = undefined;
     this.#outstanding = this.#members.filter(isQuick).length;
     for (const member of this.#members) {
       const { token, bytesPerSecond } = member.plan;

@@ -1,0 +1,125 @@
+import { create, toBinary } from '@bufbuild/protobuf';
+import { Server, ServerCredentials, type ServerDuplexStream } from '@grpc/grpc-js';
+import { afterEach, expect, test } from 'vitest';
+import { Cluster_DiscoveryType, ClusterSchema } from '#gen/envoy/config/cluster/v3/cluster_pb.js';
+import { DeltaDiscoveryResponseSchema, type DeltaDiscoveryRequest } from '#gen/envoy/service/discovery/v3/discovery_pb.js';
+import { readServices } from '../../src/discovery/descriptors.ts';
+import { simulatedProxies } from '../workload/mesh.ts';
+import { nodeOf } from '../workload/node.ts';
+import { nowMs } from './clock.ts';
+import { ProxyGroup } from './group.ts';
+import * as types from './types.ts';
+
+type Call = ServerDuplexStream<DeltaDiscoveryRequest, Uint8Array>;
+
+function response(typeUrl: string, nonce: string, resources: Record<string, Uint8Array>): Uint8Array {
+  return toBinary(
+    DeltaDiscoveryResponseSchema,
+    create(DeltaDiscoveryResponseSchema, {
+      typeUrl,
+      nonce,
+      resources: Object.entries(resources).map(([name, value]) => ({ name, version: '1', resource: { typeUrl, value } })),
+    }),
+  );
+}
+
+function cluster(altStatName: string): Uint8Array {
+  const clusterDiscoveryType = { case: 'type' as const, value: Cluster_DiscoveryType.EDS };
+  return toBinary(ClusterSchema, create(ClusterSchema, { name: 'a', altStatName, clusterDiscoveryType }));
+}
+
+/** A control plane of three responses. Keeps the calls, and counts the acknowledgements. */
+class ScriptedServer {
+  readonly calls: Call[] = [];
+  readonly tokens = new Set<string>();
+  acknowledged = 0;
+  readonly #server = new Server();
+
+  async listen(): Promise<string> {
+    this.#server.addService(readServices().aggregatedDiscovery, {
+      StreamAggregatedResources: (call: Call) => call.end(),
+      DeltaAggregatedResources: (call: Call) => {
+        this.calls.push(call);
+        this.tokens.add(String(call.metadata.get('authorization')[0]));
+        call.on('data', (request: DeltaDiscoveryRequest) => this.#answer(call, request));
+        call.on('error', () => undefined);
+        call.on('end', () => call.end());
+      },
+    });
+    const port = await new Promise<number>((resolve, reject) => {
+      this.#server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
+        error === null ? resolve(bound) : reject(error),
+      );
+    });
+    return `127.0.0.1:${port}`;
+  }
+
+  #answer(call: Call, { typeUrl, responseNonce }: DeltaDiscoveryRequest): void {
+    if (responseNonce !== '') this.acknowledged++;
+    else if (typeUrl === types.clusters) call.write(response(typeUrl, 'c', { a: cluster('') }));
+    else if (typeUrl === types.endpoints) call.write(response(typeUrl, 'e', { a: Buffer.from('') }));
+    else call.write(response(typeUrl, 'l', {}));
+  }
+
+  close(): void {
+    this.#server.forceShutdown();
+  }
+}
+
+let server = new ScriptedServer();
+const group = new ProxyGroup();
+afterEach(() => {
+  group.close();
+  server.close();
+});
+
+const limitMs = 5000;
+
+function plans(count: number) {
+  const proxies = simulatedProxies({ services: 10, virtualServices: 0, proxies: count });
+  return proxies.map((proxy) => ({ node: nodeOf(proxy), token: 'a.b.c' }));
+}
+
+test('streams get in sync, and the time of a change is that of its text in the type that is watched', async () => {
+  server = new ScriptedServer();
+  const address = await server.listen();
+  const { beganMs, syncedMs } = await group.connect({ do: 'connect', address, proxies: plans(3), keepVersions: false, limitMs });
+  expect(syncedMs).toHaveLength(3);
+  expect(Math.min(...syncedMs)).toBeGreaterThan(beganMs);
+  expect([...server.tokens]).toEqual(['Bearer a.b.c']);
+  const before = await group.settle({ do: 'settle', quietMs: 20 });
+  expect(before.messages).toBe(9);
+  expect(server.acknowledged).toBe(9);
+
+  group.watch({ do: 'watch', types: [types.endpoints], marker: '10.9.8.7' });
+  const changedMs = nowMs();
+  for (const call of server.calls) {
+    call.write(response(types.clusters, 'c2', { a: cluster('10.9.8.7') }));
+    call.write(response(types.endpoints, 'e2', { a: Buffer.from('') }));
+    call.write(response(types.endpoints, 'e3', { a: Buffer.from([0x0a, 8, ...Buffer.from('10.9.8.7')]) }));
+  }
+  const { receivedMs } = await group.await({ do: 'await', limitMs });
+  expect(receivedMs.filter((at) => at > changedMs)).toHaveLength(3);
+  const after = await group.settle({ do: 'settle', quietMs: 20 });
+  expect(after.messages - before.messages).toBe(9);
+  expect(after.bytes - before.bytes).toBeGreaterThan(3 * 3 * 60);
+});
+
+test('a server that ends a stream fails the wait, with what it said', async () => {
+  server = new ScriptedServer();
+  const address = await server.listen();
+  await group.connect({ do: 'connect', address, proxies: plans(2), keepVersions: false, limitMs });
+  group.watch({ do: 'watch', types: [types.endpoints], marker: 'never' });
+  const waiting = group.await({ do: 'await', limitMs });
+  const [call] = server.calls;
+  call?.emit('error', Object.assign(new Error('full'), { code: 8, details: 'there are too many streams' }));
+  await expect(waiting).rejects.toThrow('gRPC status 8: there are too many streams');
+});
+
+test('what does not come is an error after the limit', async () => {
+  server = new ScriptedServer();
+  const address = await server.listen();
+  await group.connect({ do: 'connect', address, proxies: plans(2), keepVersions: false, limitMs });
+  group.watch({ do: 'watch', types: [types.endpoints], marker: 'never' });
+  await expect(group.await({ do: 'await', limitMs: 30 })).rejects.toThrow('2 of 2 proxies did not receive the change within 30 ms');
+});
