@@ -26,9 +26,7 @@ export type App =
   | (Listening & { readonly kind: 'tcp-echo' })
   /** Speaks first, as MySQL and SMTP do, and closes. */
   | (Listening & { readonly kind: 'tcp-greeting'; readonly greeting: string })
-  | (Listening & { readonly kind: 'grpc' })
-  /** Opens connections from inside the pod for the test, by HTTP's CONNECT. */
-  | (Listening & { readonly kind: 'tunnel' });
+  | (Listening & { readonly kind: 'grpc' });
 
 /** The body of an HTTP application's answer. */
 export interface HttpEcho {

@@ -3,7 +3,7 @@
  * standard input closes.
  */
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { connect, createServer as createTcpServer, type Server as TcpServer, type Socket } from 'node:net';
+import { createServer as createTcpServer, type Server as TcpServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Server as GrpcServer, ServerCredentials } from '@grpc/grpc-js';
 import { WebSocketServer } from 'ws';
@@ -27,25 +27,7 @@ async function serve(app: App): Promise<() => void> {
       );
     case 'grpc':
       return serveGrpc(app.port, app.address);
-    case 'tunnel':
-      return listening(tunnelServer(), app);
   }
-}
-
-/** A reset on one side is a reset on the other, so that the test sees what an application in the pod would see. */
-function tunnelServer(): TcpServer {
-  const server = createHttpServer();
-  server.on('connect', (request, near: Socket) => {
-    const { hostname, port } = new URL(`tcp://${request.url}`);
-    const far = connect({ host: hostname, port: Number(port), allowHalfOpen: true });
-    far.once('connect', () => {
-      near.write('HTTP/1.1 200 OK\r\n\r\n');
-      near.pipe(far).pipe(near);
-    });
-    near.on('error', () => far.resetAndDestroy());
-    far.on('error', () => near.resetAndDestroy());
-  });
-  return server;
 }
 
 function listening(server: TcpServer, { port, address = '0.0.0.0' }: App): Promise<() => void> {
