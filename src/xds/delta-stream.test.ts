@@ -317,6 +317,36 @@ describe('virtual hosts', () => {
     expect(client.settle()).toEqual(['VHDS -80/a -80/b']);
   });
 
+  test('a stream that was cut between a table and its hosts brings the hosts', () => {
+    const client = mesh().delta();
+    client.send('RDS', { sub: ['80'], claims: { '80': '1' } });
+    client.send('VHDS');
+    expect(client.settle()).toEqual(['RDS', 'VHDS 80/a@1 80/b@1']);
+  });
+
+  test('without any table left, and the first one again', () => {
+    const world = mesh();
+    const client = world.delta();
+    client.send('VHDS', { claims: { '80/a': '1' } });
+    // Which tables it has is not known before it asks for them.
+    expect(client.settle()).toEqual([]);
+    client.send('RDS', { sub: ['80'] });
+    expect(client.settle()).toEqual(['RDS 80@1', 'VHDS 80/a@1 80/b@1']);
+    client.send('RDS', { unsub: ['80'] });
+    expect(client.settle()).toEqual(['VHDS -80/a -80/b']);
+    world.source.part('out').set(VHDS, '80/a', '2');
+    world.flush();
+    expect(client.settle()).toEqual([]);
+  });
+
+  test('a host that moves a domain to another goes in one response with it', () => {
+    const world = mesh();
+    const client = connected(world);
+    world.source.part('out').set(VHDS, '80/c', 'has the domain of a').remove(VHDS, '80/a').set(RDS, '80', '2', { vhds: true });
+    world.flush();
+    expect(client.settle()).toEqual(['RDS 80@2', 'VHDS 80/b@1 80/c@has the domain of a -80/a']);
+  });
+
   test('one response carries one table', () => {
     const world = mesh();
     world.source.part('out').set(RDS, '81', '1', { vhds: true }).set(VHDS, '81/x', '1');
@@ -402,6 +432,36 @@ describe('a refusal', () => {
     world.flush();
     again.send('LDS', { claims: { l: '2', virtualInbound: '1' } });
     expect(again.got()).toEqual(['LDS l@2 -bad']);
+  });
+});
+
+describe('large answers', () => {
+  test('wait for their turn when too much is in flight', () => {
+    const world = new World(undefined, { maxBytesInFlight: 100_000 });
+    world.source.part('out').put(CDS, { name: 'c', version: '1', bytes: new Uint8Array(80_000) });
+    world.flush();
+    const [a, b] = [world.delta(), world.delta()];
+    a.wire.slow = true;
+    a.send('CDS');
+    b.send('CDS');
+    expect([a.wire.written.length, b.wire.written.length]).toEqual([1, 0]);
+    a.wire.flush();
+    world.turn();
+    expect(b.got()).toEqual(['CDS c@1']);
+    expect(world.hub.bytesInFlight).toBe(0);
+  });
+
+  test('what a stream that ends has in flight is given back', () => {
+    const world = new World(undefined, { maxBytesInFlight: 100_000 });
+    world.source.part('out').put(CDS, { name: 'c', version: '1', bytes: new Uint8Array(80_000) });
+    world.flush();
+    const [a, b] = [world.delta(), world.delta()];
+    a.wire.slow = true;
+    a.send('CDS');
+    b.send('CDS');
+    world.pass(61_000);
+    expect(a.wire.ended).toEqual({ code: 'RESOURCE_EXHAUSTED', details: 'nothing was read for 61 s' });
+    expect(b.got()).toEqual(['CDS c@1']);
   });
 });
 

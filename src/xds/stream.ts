@@ -75,7 +75,7 @@ export class DoubtedClaims {
   readonly #maxNames: number;
   #names = 0;
 
-  constructor(maxNames = 1_000_000) {
+  constructor(maxNames = 250_000) {
     this.#maxNames = maxNames;
   }
 
