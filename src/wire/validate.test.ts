@@ -1,5 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import { expect, test } from 'vitest';
+import { AccessLogSchema } from '#gen/envoy/config/accesslog/v3/accesslog_pb.js';
 import { ClusterSchema } from '#gen/envoy/config/cluster/v3/cluster_pb.js';
 import { ClusterLoadAssignmentSchema } from '#gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import { ListenerSchema } from '#gen/envoy/config/listener/v3/listener_pb.js';
@@ -125,6 +126,27 @@ test('messages inside Any are checked by their type, also two deep', () => {
     [`${at}.access_log[0].typed_config<envoy.extensions.filters.http.fault.v3.FaultAbort>.error_type`]:
       'value is required: one of http_status, grpc_status, header_abort',
   });
+});
+
+test('an Any that was packed here and its copy from elsewhere are judged alike, each time anew', () => {
+  const packed = packAny(FaultAbortSchema, create(FaultAbortSchema));
+  const foreign = { ...packed, value: packed.value.slice() };
+  for (const any of [packed, foreign, packed, foreign]) {
+    const log = create(AccessLogSchema, { name: 'x', configType: { case: 'typedConfig', value: any } });
+    expect(validator.validate(AccessLogSchema, log).map(({ path }) => path)).toEqual([
+      'typed_config<envoy.extensions.filters.http.fault.v3.FaultAbort>.error_type',
+    ]);
+  }
+});
+
+test('bytes that are sound as one type are checked again as another', () => {
+  const sound = packAny(UpstreamTlsContextSchema, create(UpstreamTlsContextSchema));
+  const log = (typeUrl: string) =>
+    create(AccessLogSchema, { name: 'x', configType: { case: 'typedConfig', value: { typeUrl, value: sound.value } } });
+  expect(validator.validate(AccessLogSchema, log(sound.typeUrl))).toEqual([]);
+  const abort = 'type.googleapis.com/envoy.extensions.filters.http.fault.v3.FaultAbort';
+  expect(validator.validate(AccessLogSchema, log(abort))).toHaveLength(1);
+  expect(validator.validate(AccessLogSchema, log(sound.typeUrl))).toEqual([]);
 });
 
 test('bytes that are not the message which an Any claims are a violation; an unknown type is not judged', () => {

@@ -1,6 +1,16 @@
-import { fromBinary, getOption, hasOption, type DescField, type DescMessage, type MessageShape, type Registry } from '@bufbuild/protobuf';
+import {
+  fromBinary,
+  getOption,
+  hasOption,
+  type DescField,
+  type DescMessage,
+  type Message,
+  type MessageShape,
+  type Registry,
+} from '@bufbuild/protobuf';
 import { FeatureSet_FieldPresence, type Any } from '@bufbuild/protobuf/wkt';
 import { disabled, ignored, required, rules as rulesOption, type FieldRules } from '#gen/validate/validate_pb.js';
+import { packedMessage } from './encode.ts';
 import { anyPath, indexPath, keyPath, type Violation } from './path.ts';
 import { duplicateOf, sizeCheck, valueCheck, type Check } from './rules.ts';
 import { messageName } from './types.ts';
@@ -47,6 +57,8 @@ const anyName = 'google.protobuf.Any';
 class Compiler {
   readonly #registry: Registry;
   readonly #visitors = new Map<DescMessage, Visit<Fields> | null>();
+  /** Contents of Any without a violation: the same filter is part of many listeners and chains. */
+  readonly #sound = new WeakMap<Uint8Array, DescMessage>();
 
   constructor(registry: Registry) {
     this.#registry = registry;
@@ -192,16 +204,27 @@ class Compiler {
     const name = messageName(any.typeUrl);
     const desc = name === '' ? undefined : this.#registry.getMessage(name);
     const visit = desc === undefined ? undefined : this.visitor(desc);
-    if (desc === undefined || visit === undefined) return;
+    if (desc === undefined || visit === undefined || this.#sound.get(any.value) === desc) return;
     const before = found.length;
-    let message: Fields | undefined;
-    try {
-      message = fromBinary(desc, any.value) as unknown as Fields;
-    } catch (error) {
-      found.push({ path: '', message: `value is not an encoded ${name}: ${error instanceof Error ? error.message : String(error)}` });
-    }
-    if (message !== undefined) visit(message, found);
+    const message = contentOf(any, desc, found);
+    if (message !== undefined) visit(message as unknown as Fields, found);
     if (found.length > before) prefix(found, before, anyPath('', name));
+    else this.#sound.set(any.value, desc);
+  }
+}
+
+/** Undefined, and a violation, when the bytes are not of that type. */
+function contentOf(any: Any, desc: DescMessage, found: Draft[]): Message | undefined {
+  const packed = packedMessage(any);
+  if (packed?.$typeName === desc.typeName) return packed;
+  try {
+    return fromBinary(desc, any.value);
+  } catch (error) {
+    found.push({
+      path: '',
+      message: `value is not an encoded ${desc.typeName}: ${error instanceof Error ? error.message : String(error)}`,
+    });
+    return undefined;
   }
 }
 

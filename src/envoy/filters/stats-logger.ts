@@ -32,6 +32,16 @@ export interface StatsLoggerInput {
 
 /** One logger for a connection manager or tcp_proxy. Its configuration is the same for all workloads: facts come from the node when it logs. */
 export function buildStatsLogger(input: StatsLoggerInput): AccessLog {
+  const key = `${input.reporter} ${input.protocol}`;
+  let logger = loggers.get(key);
+  if (logger === undefined) loggers.set(key, (logger = newStatsLogger(input)));
+  return logger;
+}
+
+/** The four that there are: building and checking one costs more than the rest of an inbound listener. */
+const loggers = new Map<string, AccessLog>();
+
+function newStatsLogger(input: StatsLoggerInput): AccessLog {
   const tags = labels(input);
   const config = create(ConfigSchema, {
     statPrefix: metricsNamespace,
