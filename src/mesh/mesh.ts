@@ -4,6 +4,7 @@ import type { DestinationRule } from '../apis/destination-rule.ts';
 import type { Gateway } from '../apis/gateway.ts';
 import { byAge, keyOf, type ObjectKey } from '../apis/object.ts';
 import type { PeerAuthentication } from '../apis/peer-authentication.ts';
+import type { RequestAuthentication } from '../apis/request-authentication.ts';
 import type { Sidecar } from '../apis/sidecar.ts';
 import type { VirtualService } from '../apis/virtual-service.ts';
 import type { WorkloadEntry } from '../apis/workload-entry.ts';
@@ -73,6 +74,7 @@ export class Mesh {
   readonly gatewaysBySelector: Index<MeshGateway>;
   readonly authorizationPolicies: Derived<AuthorizationPolicy, MeshAuthorizationPolicy>;
   private readonly authorizationByNamespace: Index<MeshAuthorizationPolicy>;
+  private readonly requestAuthenticationByNamespace: Index<RequestAuthentication>;
   private readonly peerAuthenticationByNamespace: Index<PeerAuthentication>;
   private readonly sidecarsByNamespace: Index<Sidecar>;
   private readonly mergedRules: MemoTable<MeshDestinationRule | undefined>;
@@ -119,6 +121,7 @@ export class Mesh {
     this.workloadsByAddress = this.workloads.index((w) => w.addresses);
 
     this.peerAuthenticationByNamespace = kinds.PeerAuthentication.index((o) => [o.namespace]);
+    this.requestAuthenticationByNamespace = kinds.RequestAuthentication.index((o) => [o.namespace]);
     this.sidecarsByNamespace = kinds.Sidecar.index((o) => [o.namespace]);
 
     this.endpoints = new Derived<Service, ServiceEndpoints>({
@@ -256,13 +259,24 @@ export class Mesh {
       .sort(byAge);
   }
 
-  /** Policies that apply to a workload, by name. */
+  /**
+   * Policies that apply to a workload, by name. A RequestAuthentication is not translated yet: it stands here as a policy that cannot be, so that the
+   * workload is held back.
+   */
   authorizationOf(namespace: string, labels: Readonly<Record<string, string>>): MeshAuthorizationPolicy[] {
     const root = this.objects.meshConfig().rootNamespace;
-    return [...new Set([root, namespace])]
-      .flatMap((ns) => [...this.authorizationByNamespace.keys(ns)])
-      .map((key) => this.authorizationPolicies.get(key))
-      .filter((p) => p !== undefined)
+    const namespaces = [...new Set([root, namespace])];
+    const policies = namespaces.flatMap((ns) =>
+      present([...this.authorizationByNamespace.keys(ns)].map((key) => this.authorizationPolicies.get(key))),
+    );
+    const requests = namespaces.flatMap((ns) =>
+      present([...this.requestAuthenticationByNamespace.keys(ns)].map((key) => this.objects.kinds.RequestAuthentication.get(key))),
+    );
+    const held = requests.map((o): MeshAuthorizationPolicy => {
+      const spec = o.spec.selector === undefined ? {} : { selector: o.spec.selector };
+      return { object: keyOf(o), name: o.name, namespace: o.namespace, spec, dryRun: false, untranslated: ['spec'] };
+    });
+    return [...policies, ...held]
       .filter((p) => matchesLabels(p.spec.selector?.matchLabels ?? {}, labels))
       .sort((a, b) => (a.namespace === b.namespace ? compare(a.name, b.name) : a.namespace === root ? -1 : 1));
   }
@@ -301,6 +315,10 @@ function failoverPriorities({ spec }: MeshDestinationRule): string[] {
     .flatMap((p) => [p.loadBalancer, ...(p.portLevelSettings ?? []).map((l) => l.loadBalancer)])
     .flatMap((lb) => lb?.localityLbSetting?.failoverPriority ?? [])
     .filter((label) => !label.includes('='));
+}
+
+function present<T>(values: readonly (T | undefined)[]): T[] {
+  return values.filter((value) => value !== undefined);
 }
 
 function mtlsMode(mode: string | undefined): MtlsMode | undefined {

@@ -6,6 +6,7 @@ import type { KubernetesService } from '../apis/kubernetes-service.ts';
 import { defaultMeshConfig, type MeshConfig } from '../apis/mesh-config.ts';
 import { keyOf, type ConfigObject, type ObjectKey } from '../apis/object.ts';
 import type { PeerAuthentication } from '../apis/peer-authentication.ts';
+import type { RequestAuthentication } from '../apis/request-authentication.ts';
 import type { Secret } from '../apis/secret.ts';
 import type { ServiceEntry } from '../apis/service-entry.ts';
 import type { Sidecar } from '../apis/sidecar.ts';
@@ -25,6 +26,7 @@ export interface Kinds {
   Sidecar: Sidecar;
   PeerAuthentication: PeerAuthentication;
   AuthorizationPolicy: AuthorizationPolicy;
+  RequestAuthentication: RequestAuthentication;
   Secret: Secret;
 }
 
@@ -53,6 +55,7 @@ export class Objects {
       Sidecar: collection('Sidecar'),
       PeerAuthentication: collection('PeerAuthentication'),
       AuthorizationPolicy: collection('AuthorizationPolicy'),
+      RequestAuthentication: collection('RequestAuthentication'),
       Secret: collection('Secret'),
     };
     this.meshConfigs = new SourceCollection<MeshConfigSource>(graph, 'MeshConfig', (source) => source.object);

@@ -11,7 +11,7 @@ import { dependsOnLocality } from './locality.ts';
 import type { Mesh } from './mesh.ts';
 import type { MeshVirtualService } from './model.ts';
 
-/** What may differ: `service`: everything of the host; `rule`: clusters, endpoints, routes; `routes`: routes; `names`: the domains of its virtual hosts. */
+/** What may differ: `service`: everything of the host; `rule`: clusters, endpoints, listeners, routes; `routes`: routes; `names`: the domains of its virtual hosts. */
 export type ExceptionReason = 'service' | 'rule' | 'routes' | 'names';
 
 export interface Exception {
@@ -37,7 +37,7 @@ export class Visibility {
   /** By host: bucket `public`. */
   readonly hosts: Derived<ReadonlySet<string>, HostVisibility>;
   readonly hostsByVisibility: Index<HostVisibility>;
-  /** By `scope|host`; indexed by `scope#clusters`, `scope#routes`, `scope#listeners`: what may differ there. */
+  /** By `scope|host`; indexed by `scope#clusters` (with listeners and endpoints) and `scope#routes`: what may differ there. */
   readonly exceptions: Flat<Exception>;
   readonly exceptionsByScope: Index<Exception>;
   /** Label keys that any VirtualService matches clients by. */
@@ -81,7 +81,6 @@ export class Visibility {
     this.exceptionsByScope = this.exceptions.index((e) => [
       `${e.scope}#routes`,
       ...(e.reason === 'rule' || e.reason === 'service' ? [`${e.scope}#clusters`] : []),
-      ...(e.reason === 'service' ? [`${e.scope}#listeners`] : []),
     ]);
     this.sourceLabelKeys = mesh.virtualServices.index((v) => [
       ...new Set(v.http.flatMap((r) => r.match ?? []).flatMap((m) => Object.keys(m.sourceLabels ?? {}))),

@@ -8,6 +8,8 @@ import type { Problem } from '../apis/problem.ts';
 import type { IstioEgressListener, Sidecar } from '../apis/sidecar.ts';
 import { buildBlackHoleCluster, buildInboundPassthroughCluster, buildPassthroughCluster } from '../envoy/clusters/special.ts';
 import { listenerAccessLogs } from '../envoy/filters/access-log.ts';
+import { tcpProxySettings } from '../envoy/filters/tcp-proxy.ts';
+import { effectivePolicy } from '../envoy/clusters/effective-policy.ts';
 import { outboundLogs } from '../envoy/filters/outbound-logs.ts';
 import {
   buildOutboundListener,
@@ -38,7 +40,13 @@ function listenerContext(mesh: MeshConfig): OutboundListenerContext {
  * The listener of an address and port. Of HTTP it reads only whether there is any, so that one more host on a port costs no listener; TCP and TLS have a
  * filter chain for each host. A later source's slots of a host stand for an earlier one's.
  */
-export function buildSlotListener(t: Translation, listener: string, sources: readonly SlotSource[], problems: Problem[]): Encoded {
+export function buildSlotListener(
+  t: Translation,
+  namespace: string | undefined,
+  listener: string,
+  sources: readonly SlotSource[],
+  problems: Problem[],
+): Encoded {
   const at = listener.lastIndexOf('_');
   const address = listener.slice(0, at);
   const port = Number(listener.slice(at + 1));
@@ -55,16 +63,19 @@ export function buildSlotListener(t: Translation, listener: string, sources: rea
     port,
     bindToPort: false,
     ...(http ? { http: { route: first === undefined ? String(port) : routeTable(first) } } : {}),
-    tcp: [...sniffed, ...bytes].map((slot) => chain(slot, shared)),
+    tcp: [...sniffed, ...bytes].map((slot) => chain(t, slot, shared, namespace)),
   });
   return t.encoder.encode(ListenerSchema, listener, built, objects, problems);
 }
 
-function chain(slot: Slot, shared: boolean): OutboundTcpChain {
+function chain(t: Translation, slot: Slot, shared: boolean, namespace: string | undefined): OutboundTcpChain {
+  const service = t.mesh.serviceAt(slot.host, namespace);
+  const rule = service === undefined ? undefined : t.mesh.ruleAt(service, namespace);
   const cluster = clusterName('outbound', slot.port, '', slot.host);
   return {
     statPrefix: cluster,
     destination: { cluster },
+    ...tcpProxySettings(effectivePolicy(rule, slot.port)),
     ...(shared && slot.kind === 'tls' ? { sniHosts: [slot.host] } : {}),
     ...(slot.destinations.length > 0 ? { cidrs: slot.destinations } : {}),
   };
@@ -125,7 +136,7 @@ export function buildBoundListener(
     port,
     bindToPort: true,
     ...(http ? { http: { route: String(port) } } : {}),
-    tcp: bytes.map((slot) => chain(slot, true)),
+    tcp: bytes.map((slot) => chain(t, slot, true, sidecar.namespace)),
   });
   return t.encoder.encode(ListenerSchema, name, { ...built, name }, [keyOf(sidecar)], problems);
 }

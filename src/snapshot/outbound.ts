@@ -46,7 +46,7 @@ export class OutboundPart extends SnapshotPart {
       this.disposables.push(d);
       return d;
     };
-    const hosts = (aspect: 'clusters' | 'routes' | 'listeners'): KeySet => {
+    const hosts = (aspect: 'clusters' | 'routes'): KeySet => {
       if (below === undefined) return own(new KeySet(mesh.graph, [visibility.hosts]).addBucket(visibility.hostsByVisibility, 'public'));
       const set = own(new KeySet(mesh.graph, [visibility.exceptions]));
       return set.addBucket(visibility.exceptionsByScope, `${namespace ?? ''}#${aspect}`, hostOfException);
@@ -82,7 +82,7 @@ export class OutboundPart extends SnapshotPart {
     this.slots = own(
       new Derived<string, readonly Slot[]>({
         name: `${id} slots`,
-        from: hosts('listeners'),
+        from: hosts('clusters'),
         reads: [mesh.endpoints],
         compute: (key) => {
           const service = mesh.serviceAt(key, namespace);
@@ -117,6 +117,7 @@ export class OutboundPart extends SnapshotPart {
       (listener, problems) => [
         buildSlotListener(
           t,
+          namespace,
           listener,
           [below, this].filter((p) => p !== undefined),
           problems,

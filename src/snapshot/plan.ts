@@ -16,6 +16,7 @@ export type Plan =
       readonly location: ProxyLocation | undefined;
       readonly sidecar: SidecarScope | undefined;
       readonly inbound: WorkloadScope;
+      readonly httpProxyPort: number | undefined;
     };
 
 /** Recorded reads: the plan changes when for example a Sidecar appears or the workload's labels change. */
@@ -34,6 +35,7 @@ export function planFor(mesh: Mesh, visibility: Visibility, proxy: Proxy): Plan 
   const narrows =
     sidecar?.spec.egress !== undefined || sidecar?.spec.outboundTrafficPolicy !== undefined || proxy.interceptionMode === 'NONE';
   const address = proxy.addresses[0];
+  const proxyPort = proxy.httpProxyPort ?? mesh.objects.meshConfig().proxyHttpPort;
   return {
     type: 'sidecar',
     outbound: { namespace: proxy.namespace, labels: sourceLabels },
@@ -45,6 +47,7 @@ export function planFor(mesh: Mesh, visibility: Visibility, proxy: Proxy): Plan 
           ...(sidecar === undefined ? {} : { sidecar: `${sidecar.namespace}/${sidecar.name}` }),
         }
       : undefined,
+    httpProxyPort: proxyPort > 0 ? proxyPort : undefined,
     inbound: {
       namespace: proxy.namespace,
       labels,

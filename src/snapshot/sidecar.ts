@@ -38,6 +38,7 @@ interface Selection {
 }
 
 export class SidecarPart extends SnapshotPart implements SlotSource {
+  readonly clusters: ResourceLists<string>;
   readonly endpoints: ResourceLists<string>;
   readonly slots: Derived<string, readonly Slot[]>;
   readonly slotsByListener: Index<readonly Slot[]>;
@@ -82,10 +83,8 @@ export class SidecarPart extends SnapshotPart implements SlotSource {
       return [...byName.values()];
     };
 
-    this.follow(
-      clusterType,
-      lists('clusters', hosts, [], (host) => merged((v) => v.clusters, host)),
-    );
+    this.clusters = lists('clusters', hosts, [], (host) => merged((v) => v.clusters, host));
+    this.follow(clusterType, this.clusters);
     this.endpoints = lists('endpoints', hosts, [], (host) => merged((v) => v.endpoints, host));
     this.follow(endpointType, this.endpoints);
     this.follow(
@@ -148,7 +147,9 @@ export class SidecarPart extends SnapshotPart implements SlotSource {
       const listeners = own(new KeySet(mesh.graph, [this.slots])).addLists(this.slots, (slots) => new Set(slots.map((s) => s.listener)));
       this.follow(
         listenerType,
-        lists('listeners', listeners, [this.slots], (listener, problems) => [buildSlotListener(t, listener, [this], problems)]),
+        lists('listeners', listeners, [this.slots], (listener, problems) => [
+          buildSlotListener(t, scope.namespace, listener, [this], problems),
+        ]),
       );
       this.follow(
         listenerType,

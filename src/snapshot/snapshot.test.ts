@@ -108,6 +108,60 @@ describe('sharing', () => {
   });
 });
 
+describe('views', () => {
+  const objects = [service(0, 2), workload(0, 0, 2), service(1, 2), workload(1, 0, 2)];
+  const names = (snapshot: Snapshot, metadata: Readonly<Record<string, unknown>>): string[] =>
+    Object.keys(resources(openProxy(snapshot, nodeOf('svc0-0', 'ns0', metadata)).parts));
+
+  it('give a proxy with an HTTP proxy port a listener, and a table with every port of every host', () => {
+    const seen = names(snapshotOf(objects), { INTERCEPTION_MODE: 'NONE', HTTP_PROXY_PORT: '3128' });
+    expect(seen.filter((name) => name.includes('http_proxy') || name.startsWith('LDS'))).toEqual([
+      'LDS 127.0.0.1_3128',
+      'RDS http_proxy',
+      'VHDS http_proxy/svc0.ns0.svc.cluster.local:80',
+      'VHDS http_proxy/svc1.ns1.svc.cluster.local:80',
+    ]);
+  });
+
+  it('hold back a workload with a policy of a kind that is not translated, and say so', () => {
+    const snapshot = snapshotOf([
+      ...objects,
+      object('RequestAuthentication', 'ns0', 'jwt', { selector: { matchLabels: { app: 'svc0' } } }),
+    ]);
+    openProxy(snapshot, nodeOf('svc0-0', 'ns0'));
+    expect(snapshot.problems()).toMatchObject([{ object: 'RequestAuthentication/ns0/jwt', reason: 'Held', severity: 'error' }]);
+  });
+
+  it('keep private hosts and the short names of other namespaces out', () => {
+    const hidden = object('ServiceEntry', 'ns1', 'se', {
+      hosts: ['hidden.example.com'],
+      exportTo: ['.'],
+      resolution: 'STATIC',
+      endpoints: [{ address: '20.0.0.1' }],
+      ports: [{ number: 80, name: 'http', protocol: 'HTTP' }],
+    });
+    const snapshot = snapshotOf([...objects, hidden]);
+    expect(names(snapshot, {}).filter((name) => name.includes('hidden'))).toEqual([]);
+    const own = Object.keys(resources(openProxy(snapshot, nodeOf('svc1-0', 'ns1')).parts)).filter((name) => name.includes('hidden'));
+    expect(own).toEqual(['CDS outbound|80||hidden.example.com', 'EDS outbound|80||hidden.example.com', 'VHDS 80/hidden.example.com:80']);
+  });
+
+  it('follow a Sidecar that appears and goes', () => {
+    const snapshot = snapshotOf(objects);
+    const proxy = openProxy(snapshot, nodeOf('svc0-0', 'ns0'));
+    let moved = 0;
+    proxy.onPartsChanged(() => moved++);
+    const clusters = (): number => Object.keys(resources(proxy.parts)).filter((name) => name.startsWith('CDS outbound')).length;
+    const before = clusters();
+    snapshot.objects.put(object('Sidecar', 'ns0', 'default', { egress: [{ hosts: ['./*'] }] }));
+    snapshot.flush();
+    const within = clusters();
+    snapshot.objects.remove('Sidecar/ns0/default' as ObjectKey);
+    snapshot.flush();
+    expect([before, within, clusters(), moved]).toEqual([2, 1, 2, 2]);
+  });
+});
+
 describe('provenance', () => {
   const objects = [
     service(0, 1),

@@ -11,6 +11,7 @@ import type { Validator } from '../wire/validate.ts';
 import type { Caller, ClaimedNode, Explanation, Part, Refusal, ResourceSource, Subscription, TypeUrl } from '../xds/source.ts';
 import { Encoder } from './encoder.ts';
 import { GatewayPart, type CredentialReader } from './gateway.ts';
+import { HttpProxyPart } from './http-proxy.ts';
 import { InboundPart } from './inbound.ts';
 import { LocalityPart } from './locality.ts';
 import { OutboundPart } from './outbound.ts';
@@ -215,6 +216,13 @@ export class Snapshot implements ResourceSource {
             only === undefined ? [] : [only],
           ),
         );
+      }
+      const proxyPort = plan.httpProxyPort;
+      if (proxyPort !== undefined) {
+        const key = `${capabilities.kind} http-proxy ${planKey([plan.outbound, proxyPort, plan.sidecar])}`;
+        const within = shared.find((part) => part instanceof SidecarPart);
+        const lower = within === undefined ? [] : [within];
+        shared.push(this.parts.acquire(key, () => new HttpProxyPart(t, key, plan.outbound, proxyPort, touched, within), lower));
       }
       const key = `${capabilities.kind} inbound ${planKey(plan.inbound)}`;
       shared.push(this.parts.acquire(key, () => new InboundPart(t, key, plan.inbound, touched)));

@@ -86,9 +86,10 @@ export function hostTables(t: Translation, scope: Scope, host: string, problems:
  * Envoy refuses a table in which two hosts claim one domain. So a short name gives way to an object that names it outright, and an address that several
  * services have goes to the first of them by host.
  */
-function domainsOf(t: Translation, scope: Scope, service: Service, port: number): string[] {
+export function domainsOf(t: Translation, scope: Scope, service: Service, port: number, withPort = false): string[] {
   const dnsDomain = `${scope.namespace ?? ''}.svc.${clusterDomain}`;
-  return virtualHostDomains({ service, port, dnsDomain, withPort: false }).filter((domain) => {
+  return virtualHostDomains({ service, port, dnsDomain, withPort }).filter((written) => {
+    const domain = withPort ? written.replace(/:\d+$/, '') : written;
     if (domain === service.host) return true;
     const address = service.addresses.find((a) => domain === a || domain === `[${a}]`);
     if (address === undefined) return !t.mesh.servicesByHost.has(domain) && !t.mesh.meshRoutesByHost.has(domain);
@@ -112,7 +113,7 @@ export function routeContext(t: Translation, scope: Scope, listenerPort: number)
   };
 }
 
-function objectsIn(t: Translation, service: Service | undefined, virtualService: MeshVirtualService | undefined): ObjectKey[] {
+export function objectsIn(t: Translation, service: Service | undefined, virtualService: MeshVirtualService | undefined): ObjectKey[] {
   const objects = service === undefined ? [] : objectsOf(service, t.mesh.ruleAt(service, undefined));
   return virtualService === undefined ? objects : [virtualService.object, ...objects];
 }

@@ -22,10 +22,10 @@ export class KeySet implements KeySource<string>, Stage {
     this.level = 1 + Math.max(0, ...contributions.map((c) => c.level));
   }
 
-  /** All keys of one bucket. */
-  addBucket<V>(index: Index<V>, bucket: string): this {
-    for (const key of index.peek(bucket) ?? []) this.count(key, 1);
-    this.ends.push(index.listenTo(bucket, (key, present) => this.count(key, present ? 1 : -1)));
+  /** All keys of one bucket, as `map` changes them. */
+  addBucket<V>(index: Index<V>, bucket: string, map: (key: string) => string = same): this {
+    for (const key of index.peek(bucket) ?? []) this.count(map(key), 1);
+    this.ends.push(index.listenTo(bucket, (key, present) => this.count(map(key), present ? 1 : -1)));
     return this;
   }
 
@@ -108,6 +108,10 @@ export class KeySet implements KeySource<string>, Stage {
     }
     this.touched.clear();
   }
+}
+
+function same(key: string): string {
+  return key;
 }
 
 /** Splits collections whose entries are lists into one value per key; of several owners of a key the one that `better` puts first shows. */
