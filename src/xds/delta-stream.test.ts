@@ -451,6 +451,22 @@ describe('large answers', () => {
     expect(world.hub.bytesInFlight).toBe(0);
   });
 
+  test('a slow reader is not waited for', () => {
+    const world = new World(undefined, { maxBytesInFlight: 100_000 });
+    world.source.part('out').put(CDS, { name: 'c', version: '1', bytes: new Uint8Array(80_000) });
+    world.flush();
+    const [a, b] = [world.delta(), world.delta()];
+    a.wire.slow = true;
+    a.send('CDS');
+    b.send('CDS');
+    world.pass(4000);
+    expect(b.got()).toEqual([]);
+    world.pass(2000);
+    expect(b.got()).toEqual(['CDS c@1']);
+    a.wire.flush();
+    expect(world.hub.bytesInFlight).toBe(0);
+  });
+
   test('what a stream that ends has in flight is given back', () => {
     const world = new World(undefined, { maxBytesInFlight: 100_000 });
     world.source.part('out').put(CDS, { name: 'c', version: '1', bytes: new Uint8Array(80_000) });
@@ -459,9 +475,20 @@ describe('large answers', () => {
     a.wire.slow = true;
     a.send('CDS');
     b.send('CDS');
-    world.pass(61_000);
-    expect(a.wire.ended).toEqual({ code: 'RESOURCE_EXHAUSTED', details: 'nothing was read for 61 s' });
+    a.stream.disconnected('gone');
+    world.turn();
     expect(b.got()).toEqual(['CDS c@1']);
+  });
+
+  test('a stream that reads nothing is ended', () => {
+    const world = mesh();
+    const a = world.delta();
+    a.wire.slow = true;
+    a.send('CDS');
+    world.pass(60_000);
+    expect(a.wire.ended).toBeUndefined();
+    world.pass(1000);
+    expect(a.wire.ended).toEqual({ code: 'RESOURCE_EXHAUSTED', details: 'nothing was read for 61 s' });
   });
 });
 
