@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Problem } from '../../apis/problem.ts';
 import type { SyncStatus } from '../../admin/syncz.ts';
 import { getJson } from '../admin-client.ts';
+import { CliError, exitCodes } from '../exit.ts';
 import { OwnProcess } from './process.ts';
 
 const host = '127.0.0.1';
@@ -41,7 +42,7 @@ export async function startControlPlane(options: ControlPlaneOptions, signal: Ab
     await ready(`http://${host}:${http}/ready`, AbortSignal.any([signal, AbortSignal.timeout(startLimitMs)]));
   } catch (cause) {
     await child.stop();
-    throw new Error(`mizzen discovery is not ready; the end of its log:\n${child.tail()}`, { cause });
+    throw new CliError(exitCodes.problem, `mizzen discovery is not ready; the end of its log:\n${child.tail()}`, { cause });
   }
   return {
     process: child,
