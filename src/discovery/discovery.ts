@@ -64,7 +64,7 @@ class Daemon {
     const objects = new Objects(graph);
     const metrics = createMetrics({
       version: options.version,
-      nowMs: Date.now,
+      nowMs: () => performance.now(),
       serviceCount: () => count(objects.kinds.Service.keysNow()) + count(objects.kinds.ServiceEntry.keysNow()),
       virtualServiceCount: () => count(objects.kinds.VirtualService.keysNow()),
     });
@@ -81,7 +81,7 @@ class Daemon {
     const pacer = new Pacer({
       flush: () => {
         snapshot.flush();
-        metrics.settled();
+        metrics.flushed();
       },
       now: () => performance.now(),
       after: (ms, task) => {
@@ -130,6 +130,8 @@ class Daemon {
     identities = new IdentityParts(certificates.workloads, snapshot.partTouched.bind(snapshot), () => pacer.changed());
     snapshot.flush();
 
+    // Before the hub listens: it sends at once.
+    snapshot.onSettled((changed) => metrics.settled(changed));
     const streams = new StreamRegistry();
     const rejections = new NackProblems();
     const hub = new Hub({
