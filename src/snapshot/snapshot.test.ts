@@ -196,6 +196,23 @@ describe('provenance', () => {
     expect(of(listenerType, 'virtualInbound')).not.toContain('WorkloadEntry/ns0/svc1-0 (ns0/svc1-0.yaml:7)');
   });
 
+  it('of a workload with a Sidecar names that Sidecar and none of its neighbours', () => {
+    const sidecar = object('Sidecar', 'ns0', 'sc0', { workloadSelector: { labels: { app: 'svc0' } }, egress: [{ hosts: ['./*'] }] });
+    const other = object('Sidecar', 'ns0', 'sc1', { workloadSelector: { labels: { app: 'svc1' } }, egress: [{ hosts: ['./*'] }] });
+    const proxy = openProxy(snapshotOf([...objects, sidecar, other]), nodeOf('svc0-0', 'ns0'));
+    expect(proxy.explain(virtualHostType, '80/svc1.ns0.svc.cluster.local:80')?.objects).toEqual([
+      'DestinationRule/ns0/dr (ns0/dr.yaml:7)',
+      'Service/ns0/svc1 (ns0/svc1.yaml:7)',
+      'Sidecar/ns0/sc0 (ns0/sc0.yaml:7)',
+    ]);
+    expect(proxy.explain(listenerType, 'virtualInbound')?.objects).toEqual([
+      'AuthorizationPolicy/ns0/ap (ns0/ap.yaml:7)',
+      'PeerAuthentication/ns0/default (ns0/default.yaml:7)',
+      'Service/ns0/svc0 (ns0/svc0.yaml:7)',
+      'Sidecar/ns0/sc0 (ns0/sc0.yaml:7)',
+    ]);
+  });
+
   it('changing an object that a resource does not name never changes its bytes', () => {
     const edits: Record<string, object> = {
       'Service/ns0/svc1': { clusterIP: '10.0.0.1', selector: { app: 'svc1' }, ports: [{ name: 'http', port: 80, targetPort: 9999 }] },
