@@ -268,6 +268,18 @@ describe('a reconnect', () => {
     expect(client.stream.types.get(EDS)?.subscribed).toBe('*');
   });
 
+  test('a client that warms for want of endpoints whose cluster is to go gets them emptied, else it would never ask for clusters', () => {
+    const world = mesh();
+    const client = world.delta();
+    client.send('EDS', { sub: ['c1', 'gone'], claims: { c1: '1', gone: '1' } });
+    expect(client.settle()).toEqual(['EDS c1@1']);
+    world.pass(1000);
+    expect(client.settle()).toEqual(['EDS gone@empty']);
+    client.send('CDS', { claims: { c1: '1', c2: '1', gone: '1' } });
+    client.send('LDS', { claims: { l: '1', virtualInbound: '1' } });
+    expect(client.settle()).toEqual(['CDS', 'LDS', 'CDS -gone']);
+  });
+
   test('a route table that is sent is followed by all of its hosts, whatever is claimed', () => {
     const client = mesh().delta();
     client.send('RDS', { sub: ['80'], claims: { '80': '0' } });

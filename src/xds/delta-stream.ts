@@ -20,6 +20,8 @@ export interface DeltaRequest {
 /** Types that one stream may subscribe to, and requests that it may send while a change is being translated. */
 const maxTypes = 32;
 const maxWaitingRequests = 1000;
+/** How long a warming client may take to ask for clusters before it gets no endpoints where there are none. */
+const goneEndpointsPatienceMs = 1000;
 
 /** Decided content of a response before it is sent; deciding changes nothing, so that it can be repeated after a wait. */
 interface Draft extends ResponseContent {
@@ -40,6 +42,8 @@ export class DeltaStream extends Stream {
   readonly #waiting: DeltaRequest[] = [];
   /** Clusters that went out on this stream before EDS was subscribed; undefined: all of them. */
   #clustersSent: Set<string> | undefined = new Set();
+  /** Endpoints of clusters that are to go, asked for by a client that has not asked for clusters: it warms, maybe for want of these. */
+  readonly #goneEndpoints = new Set<string>();
   readonly #removedClusters = new Set<string>();
   #removedClustersSinceMs = 0;
 
@@ -102,6 +106,12 @@ export class DeltaStream extends Stream {
     }
     const removalDue = this.#removedClusters.size > 0 && nowMs - this.#removedClustersSinceMs >= removalPatienceMs;
     const listenersDue = nowMs - this.connectedAtMs >= clustersPatienceMs && [...namesClusters].some((type) => this.#isDue(type));
+    const endpoints = this.types.get(endpointType);
+    if (nowMs - this.connectedAtMs >= goneEndpointsPatienceMs && endpoints !== undefined) {
+      for (const name of this.#goneEndpoints) endpoints.owed.add(name);
+      if (this.#goneEndpoints.size > 0) this.resume();
+      this.#goneEndpoints.clear();
+    }
     if (removalDue || listenersDue || this.#inFlight() > 0) this.resume();
   }
 
@@ -154,6 +164,7 @@ export class DeltaStream extends Stream {
     const state = new DeltaType(request.typeUrl);
     this.types.set(request.typeUrl, state);
     this.#ordered = [...this.types.values()].sort((a, b) => servingRank(a.type) - servingRank(b.type));
+    if (state.type === clusterType) this.#goneEndpoints.clear();
     const claims = Object.entries(request.initialResourceVersions);
     const doubts = this.#doubts.get(state.type) ?? none;
     if (claims.length > 0 || doubts.size > 0) {
@@ -228,7 +239,9 @@ export class DeltaStream extends Stream {
     if (clusters !== undefined && !clusters.selection.wildcard) return;
     for (const name of state.owed) {
       const gone = this.#view.find(endpointType, name) === undefined && this.#view.find(clusterType, name) === undefined;
-      if (gone && claims.has(name)) state.owed.delete(name);
+      if (!gone || !claims.has(name)) continue;
+      state.owed.delete(name);
+      if (clusters === undefined) this.#goneEndpoints.add(name);
     }
     for (const name of this.#clustersSent ?? none) {
       if (this.#view.find(endpointType, name) !== undefined) this.#subscribe(state, name);
