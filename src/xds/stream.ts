@@ -1,6 +1,7 @@
 import type { Encoder } from './encoder.ts';
 import type { FlightBudget, Waiter } from './budget.ts';
 import type { JoinedRoutes } from './joined-routes.ts';
+import type { Joined } from '../wire/join.ts';
 import type { ResponseWriter } from './response.ts';
 import type { Fanout, Pumped } from './fanout.ts';
 import type { Caller, ResourceSource, StreamObserver, StreamStatus, Subscription, TypeStatus, TypeUrl } from './source.ts';
@@ -8,7 +9,7 @@ import type { Caller, ResourceSource, StreamObserver, StreamStatus, Subscription
 /** The transport of one stream. */
 export interface Wire {
   /** `flushed` is called, later and once, when the network has taken the message; never after an end. */
-  write(message: Uint8Array, flushed: () => void): void;
+  write(message: Joined, flushed: () => void): void;
   end(code: EndCode, details: string): void;
 }
 
@@ -231,7 +232,7 @@ export abstract class Stream implements StreamStatus, Waiter, Pumped {
   }
 
   /** `reserved`: what `reserve` was asked for. */
-  protected write(message: Uint8Array, reserved: number): void {
+  protected write(message: Joined, reserved: number): void {
     const bytes = message.byteLength;
     const taken = reserved < this.shared.limits.largeBytes ? 0 : reserved;
     if (this.#pendingBytes === 0) this.#progressAtMs = this.shared.now();
