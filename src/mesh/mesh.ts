@@ -174,7 +174,7 @@ export class Mesh {
         namespace: o.namespace,
         spec: o.spec,
         dryRun: /^(1|t|true)$/i.test(o.annotations['istio.io/dry-run'] ?? ''),
-        untranslated: options.untranslated(o),
+        untranslated: o.unreadable === true ? ['spec'] : options.untranslated(o),
       }),
       onFault,
     });
@@ -251,7 +251,9 @@ export class Mesh {
     const forNamespace = namespace === root ? undefined : own.find((p) => !hasSelector(p));
     const forMesh = (namespace === root ? own : at(root)).find((p) => !hasSelector(p));
     let mode: MtlsMode = 'PERMISSIVE';
-    for (const policy of [forMesh, forNamespace, forWorkload]) mode = mtlsMode(policy?.spec.mtls?.mode) ?? mode;
+    for (const policy of [forMesh, forNamespace, forWorkload]) {
+      mode = policy?.unreadable === true ? 'STRICT' : (mtlsMode(policy?.spec.mtls?.mode) ?? mode);
+    }
     const ports: Record<number, MtlsMode> = {};
     for (const [port, mtls] of Object.entries(forWorkload?.spec.portLevelMtls ?? {})) ports[Number(port)] = mtlsMode(mtls.mode) ?? mode;
     return { mode, ports };

@@ -132,6 +132,18 @@ describe('views', () => {
     expect(snapshot.problems()).toMatchObject([{ object: 'RequestAuthentication/ns0/jwt', reason: 'Held', severity: 'error' }]);
   });
 
+  it('hold back a workload whose policy cannot be read', () => {
+    const unreadable: ConfigObject = {
+      ...object('AuthorizationPolicy', 'ns0', 'ap', { selector: { matchLabels: { app: 'svc0' } } }),
+      unreadable: true,
+    };
+    const snapshot = snapshotOf([...objects, unreadable]);
+    openProxy(snapshot, nodeOf('svc1-0', 'ns1'));
+    expect(snapshot.problems()).toEqual([]);
+    openProxy(snapshot, nodeOf('svc0-0', 'ns0'));
+    expect(snapshot.problems()).toMatchObject([{ object: 'AuthorizationPolicy/ns0/ap', path: 'spec', reason: 'Held' }]);
+  });
+
   it('keep private hosts and the short names of other namespaces out', () => {
     const hidden = object('ServiceEntry', 'ns1', 'se', {
       hosts: ['hidden.example.com'],
