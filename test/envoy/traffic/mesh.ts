@@ -6,7 +6,7 @@ import { execFile } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { onTestFailed } from 'vitest';
+import { afterAll, beforeAll, onTestFailed } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { type App, Apps } from '../harness/apps.ts';
 import { Client } from '../harness/client.ts';
@@ -250,6 +250,22 @@ export class Mesh implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#stack.disposeAsync();
   }
+}
+
+/** A mesh for the tests of one suite; call the result in a test. What `options` reads may be made in a hook before. */
+export function useMesh(options: () => MeshOptions): () => Mesh {
+  let mesh: Mesh | undefined;
+  beforeAll(async () => {
+    mesh = await Mesh.start(options());
+  });
+  afterAll(async () => {
+    await mesh?.[Symbol.asyncDispose]();
+  });
+  return () => {
+    if (mesh === undefined) throw new Error('the mesh has not started');
+    mesh.explainFailure();
+    return mesh;
+  };
 }
 
 /** Warnings, and access logs of what did not go well. */
