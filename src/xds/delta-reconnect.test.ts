@@ -86,3 +86,18 @@ test('a new cluster of a client that follows names: its endpoints come before th
   world.flush();
   expect(client.settle()).toEqual(['CDS newer@1', 'EDS newer@1', 'VHDS 80/shop@to newer']);
 });
+
+test('the status of a client whose claims all match: in sync, and not before its answers are accepted', () => {
+  const client = changed().delta();
+  const states = (): string[] =>
+    ['CDS', 'EDS', 'LDS', 'RDS', 'VHDS'].map((type) => `${type} ${client.stream.types.get(typeOf(type))?.state}`);
+  client.wire.slow = true;
+  client.send('CDS', { claims: { stable: '1', new: '1' } });
+  client.send('EDS', { sub: ['stable', 'new'], claims: { stable: '1', new: '1' } });
+  client.send('LDS', { claims: { l: '1' } });
+  client.send('VHDS', { claims: { '80/shop': 'to new' } });
+  expect(states()).toEqual(['CDS STALE', 'EDS STALE', 'LDS STALE', 'RDS undefined', 'VHDS NOT_SENT']);
+  client.send('RDS', { sub: ['80'], claims: { '80': '1' } });
+  expect(client.settle()).toEqual(['CDS', 'EDS', 'LDS', 'RDS']);
+  expect(states()).toEqual(['CDS SYNCED', 'EDS SYNCED', 'LDS SYNCED', 'RDS SYNCED', 'VHDS SYNCED']);
+});
