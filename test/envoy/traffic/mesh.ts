@@ -267,7 +267,6 @@ export class Mesh implements AsyncDisposable {
 /** A mesh for the tests of one suite; call the result in a test. What `options` reads may be made in a hook before. */
 export function useMesh(options: () => MeshOptions): () => Mesh {
   let mesh: Mesh | undefined;
-  let explained: string | undefined;
   beforeAll(async () => {
     mesh = await Mesh.start(options());
   });
