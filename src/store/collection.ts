@@ -300,12 +300,17 @@ export class Derived<I, V> extends Base<V> implements Stage {
     return this.entries.get(key)?.provenance() ?? [];
   }
 
-  /** Ends it and its entries: what reads them sees `undefined`. */
+  /** Ends it and its entries: what reads them sees `undefined`, and whoever listens is told. */
   dispose(): void {
     this.unlisten();
-    for (const entry of this.entries.values()) entry.dispose();
-    this.entries.clear();
     this.queueNow = [];
+    this.removed.clear();
+    for (const [key, entry] of this.entries) {
+      const before = entry.peek();
+      this.entries.delete(key);
+      entry.dispose();
+      if (before !== undefined) this.emit(key, undefined, before);
+    }
   }
 
   private inputChanged(key: string, present: boolean, wasPresent: boolean): void {
