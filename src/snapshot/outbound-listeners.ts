@@ -104,7 +104,7 @@ export function buildBoundListener(
   listener: IstioEgressListener,
   index: number,
   sidecar: Sidecar,
-  source: SlotSource,
+  source: Pick<SlotSource, 'slots'> & { readonly slotsByPort: Index<readonly Slot[]> },
   problems: Problem[],
 ): Encoded {
   const port = listener.port?.number ?? 0;
@@ -120,23 +120,22 @@ export function buildBoundListener(
   const bytes: Slot[] = [];
   if (!http) {
     for (const kind of ['tls', 'tcp'] as const) {
-      for (const slots of [...source.slotsByListener.keys(`${wildcard}_${port}#${kind}`)].map((host) => source.slots.get(host) ?? [])) {
-        bytes.push(...slots.filter((s) => s.port === port && s.kind === kind));
+      for (const host of source.slotsByPort.keys(`${port}#${kind}`)) {
+        // One of each host, whatever addresses it has: nothing but the listener's own address is asked for.
+        const slot = source.slots.get(host)?.find((s) => s.port === port && s.kind === kind);
+        if (slot !== undefined) bytes.push(slot);
       }
     }
     bytes.sort((a, b) => (a.host < b.host ? -1 : 1));
     if (bytes.length === 0)
-      return report(
-        'hosts',
-        `no host that the listener may see has ${isTls(protocol) ? 'a TLS' : 'a TCP'} port ${port} without an address of its own`,
-      );
+      return report('hosts', `no host that the listener may see has ${isTls(protocol) ? 'a TLS' : 'a TCP'} port ${port}`);
   }
   const built = buildOutboundListener(listenerContext(t.mesh.objects.meshConfig()), {
     address,
     port,
     bindToPort: true,
     ...(http ? { http: { route: String(port) } } : {}),
-    tcp: bytes.map((slot) => chain(t, slot, true, sidecar.namespace)),
+    tcp: bytes.map((slot) => chain(t, { ...slot, destinations: [] }, true, sidecar.namespace)),
   });
   return t.encoder.encode(ListenerSchema, name, { ...built, name }, [keyOf(sidecar)], problems);
 }

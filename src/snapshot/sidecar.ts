@@ -42,6 +42,8 @@ export class SidecarPart extends SnapshotPart implements SlotSource {
   readonly endpoints: ResourceLists<string>;
   readonly slots: Derived<string, readonly Slot[]>;
   readonly slotsByListener: Index<readonly Slot[]>;
+  /** By `<port>#<kind>`. */
+  readonly slotsByPort: Index<readonly Slot[]>;
   private readonly disposables: { dispose(): void }[] = [];
 
   /** `views`: the parts of the namespace, lowest first. */
@@ -122,6 +124,7 @@ export class SidecarPart extends SnapshotPart implements SlotSource {
       }),
     );
     this.slotsByListener = this.slots.index((slots) => new Set(slots.flatMap((s) => [s.listener, `${s.listener}#${s.kind}`])));
+    this.slotsByPort = this.slots.index((slots) => new Set(slots.map((s) => `${s.port}#${s.kind}`)));
     const bound = new KeySet(mesh.graph, [selection]).addLists(selection, (s) => boundListeners(s.object, scope).map(([i]) => String(i)));
     own(bound);
     this.follow(

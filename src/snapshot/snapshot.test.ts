@@ -123,6 +123,14 @@ describe('views', () => {
     ]);
   });
 
+  it('bind a TCP egress listener of a Sidecar for a service that has an address', () => {
+    const tcp = object('Service', 'ns0', 'db', { clusterIP: '10.9.9.9', ports: [{ name: 'tcp', port: 5000 }] });
+    const egress = [{ port: { number: 5000, protocol: 'TCP', name: 'tcp' }, bind: '127.0.0.1', hosts: ['./db.ns0.svc.cluster.local'] }];
+    const snapshot = snapshotOf([...objects, tcp, object('Sidecar', 'ns0', 'default', { egress })]);
+    expect(names(snapshot, { INTERCEPTION_MODE: 'NONE' }).filter((name) => name.startsWith('LDS'))).toEqual(['LDS 127.0.0.1_5000']);
+    expect(snapshot.problems()).toEqual([]);
+  });
+
   it('hold back a workload with a policy of a kind that is not translated, and say so', () => {
     const snapshot = snapshotOf([
       ...objects,
