@@ -233,6 +233,13 @@ export class Mesh implements AsyncDisposable {
     return (found?.host_statuses ?? []).map((host) => host.address.socket_address?.address ?? '');
   }
 
+  /** Whether the proxy is connected and has accepted everything that it was sent. */
+  async inSync(name: string): Promise<boolean> {
+    const { body } = await http({ port: this.discovery.addresses.monitoring, path: '/debug/syncz' });
+    const proxy = `${name}.${this.workload(name).namespace}`;
+    return (JSON.parse(body) as { proxy: string; state: string }[]).some((stream) => stream.proxy === proxy && stream.state === 'SYNCED');
+  }
+
   /** What `/debug/problems` says. */
   async problems(): Promise<readonly MeshProblem[]> {
     const { body } = await http({ port: this.discovery.addresses.monitoring, path: '/debug/problems' });
