@@ -31,7 +31,7 @@ test('the trust domain of the start stays, whatever becomes of the mesh configur
   set('trustDomain: second.example\nrootNamespace: others');
   expect(inForce()).toEqual(['first.example', 'others']);
   expect(intake.problems().map((p) => `${p.severity} ${p.object} ${p.path}: ${p.message}`)).toEqual([
-    'warning ConfigMap/istio-system/istio data.mesh.trustDomain: the trust domain stays first.example and becomes second.example when mizzen discovery is started again',
+    'warning ConfigMap/istio-system/istio data.mesh: trustDomain: the trust domain stays first.example and becomes second.example when mizzen discovery is started again',
   ]);
   set('trustDomain: first.example');
   expect(intake.problems()).toEqual([]);

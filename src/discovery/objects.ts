@@ -78,7 +78,7 @@ export class Intake implements ObjectSink {
       const message = `the trust domain stays ${kept} and becomes ${source.config.trustDomain} when mizzen discovery is started again`;
       const problem: Problem = {
         object: meshConfigMap,
-        path: 'data.mesh.trustDomain',
+        path: 'data.mesh: trustDomain',
         reason: 'NotTranslated',
         severity: 'warning',
         message,
