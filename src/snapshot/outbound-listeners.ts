@@ -32,6 +32,17 @@ export interface SlotSource {
   readonly slotsByListener: Index<readonly Slot[]>;
 }
 
+/** What decides on unknown destinations: the mesh's configuration, or what a Sidecar makes of it. */
+export interface UnknownPolicy {
+  readonly mesh: MeshConfig;
+  /** Objects besides the mesh's configuration. */
+  readonly objects: readonly ObjectKey[];
+}
+
+function meshPolicy(t: Translation): UnknownPolicy {
+  return { mesh: t.mesh.objects.meshConfig(), objects: [] };
+}
+
 function listenerContext(mesh: MeshConfig): OutboundListenerContext {
   return { mesh, ...outboundLogs(mesh) };
 }
@@ -46,6 +57,7 @@ export function buildSlotListener(
   listener: string,
   sources: readonly SlotSource[],
   problems: Problem[],
+  policy: UnknownPolicy = meshPolicy(t),
 ): Encoded {
   const at = listener.lastIndexOf('_');
   const address = listener.slice(0, at);
@@ -57,8 +69,8 @@ export function buildSlotListener(
   const http = has('http') || has('auto');
   if (!http && bytes.length === 0) return undefined;
   const first = sniffed[0];
-  const objects: ObjectKey[] = [...sniffed, ...bytes].flatMap((slot) => objectOf(t, slot.host));
-  const built = buildOutboundListener(listenerContext(t.mesh.objects.meshConfig()), {
+  const objects: ObjectKey[] = [...[...sniffed, ...bytes].flatMap((slot) => objectOf(t, slot.host)), ...policy.objects];
+  const built = buildOutboundListener(listenerContext(policy.mesh), {
     address,
     port,
     bindToPort: false,
@@ -106,6 +118,7 @@ export function buildBoundListener(
   sidecar: Sidecar,
   source: Pick<SlotSource, 'slots'> & { readonly slotsByPort: Index<readonly Slot[]> },
   problems: Problem[],
+  policy: UnknownPolicy,
 ): Encoded {
   const port = listener.port?.number ?? 0;
   const address = listener.bind !== undefined && listener.bind !== '' ? listener.bind : '127.0.0.1';
@@ -130,7 +143,7 @@ export function buildBoundListener(
     if (bytes.length === 0)
       return report('hosts', `no host that the listener may see has ${isTls(protocol) ? 'a TLS' : 'a TCP'} port ${port}`);
   }
-  const built = buildOutboundListener(listenerContext(t.mesh.objects.meshConfig()), {
+  const built = buildOutboundListener(listenerContext(policy.mesh), {
     address,
     port,
     bindToPort: true,
@@ -145,19 +158,18 @@ export function buildSharedTable(
   t: Translation,
   port: string,
   problems: Problem[],
-  mesh: MeshConfig = t.mesh.objects.meshConfig(),
-  objects: readonly ObjectKey[] = [],
+  { mesh, objects }: UnknownPolicy = meshPolicy(t),
 ): Encoded {
   return t.encoder.encode(RouteConfigurationSchema, port, buildPortTable(port, mesh), objects, problems, { vhds: true });
 }
 
-export function buildVirtualOutbound(t: Translation, problems: Problem[], mesh: MeshConfig = t.mesh.objects.meshConfig()): Encoded {
+export function buildVirtualOutbound(t: Translation, problems: Problem[], { mesh, objects }: UnknownPolicy = meshPolicy(t)): Encoded {
   const listener = virtualOutbound(listenerContext(mesh), {
     interceptionMode: 'REDIRECT',
     address: wildcard,
     listenerAccessLogs: listenerAccessLogs(mesh),
   });
-  return t.encoder.encode(ListenerSchema, listener.name, listener, [], problems);
+  return t.encoder.encode(ListenerSchema, listener.name, listener, objects, problems);
 }
 
 export function buildSpecialClusters(t: Translation, problems: Problem[]): Encoded[] {
