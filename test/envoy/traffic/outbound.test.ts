@@ -95,6 +95,7 @@ describeWithPods('outbound', () => {
         apps: [
           { kind: 'http', port: 80, version: 'outside' },
           { kind: 'http', port: 8888, version: 'outside' },
+          { kind: 'tcp-echo', port: 9080 },
           { kind: 'tcp-echo', port: 9999 },
           { kind: 'tcp-greeting', port: 3306, greeting },
         ],
@@ -248,9 +249,12 @@ describeWithPods('outbound', () => {
     await becomes('TCP that is out of scope', () => tcp('narrow', database, 5000), /^$|ECONNRESET/);
     expect(await ask('narrow', backend, 80, { host: 'backend.shop' })).toBe('backend');
     expect(await ask('narrow', ipOf('outside'), 80, { host: 'database.shop' })).toBe('502');
+    // Bytes on a port that HTTP services share: no table, yet the same policy.
+    expect(await echo('narrow', ipOf('outside'), 9080)).toMatch(/^$|ECONNRESET/);
     mesh().apply('sidecar', sidecar('ALLOW_ANY'));
     // Like any host that the mesh does not know: on to the address that it was sent to.
     await becomes('a host that is out of scope', () => ask('narrow', ipOf('outside'), 80, { host: 'database.shop' }), 'outside');
+    await becomes('bytes that are out of scope', () => echo('narrow', ipOf('outside'), 9080), 'ping\n');
     expect(await outbound()).toBe(left);
     // Others of the namespace are not concerned.
     expect(await clustersOf('delta')).toContain(other);
