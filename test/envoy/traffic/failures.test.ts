@@ -186,6 +186,34 @@ spec:
     expect(await mesh().proxyStatus('client.shop')).not.toContain('rejected');
   });
 
+  it('a cluster that Envoy refuses leaves the rest in force, and is named with its object', async () => {
+    const toolsAnswer = async (): Promise<string> => String((await client().http(tools, 80, { host: 'tools.shop' })).status);
+    expect(await toolsAnswer()).toBe('200');
+    mesh().apply(
+      'tools-rule',
+      `
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: tools, namespace: shop }
+spec:
+  host: tools
+  # Maglev wants a prime number.
+  trafficPolicy: { loadBalancer: { consistentHash: { httpHeaderName: x-user, maglev: { tableSize: 1000 } } } }
+`,
+    );
+    const named = 'DestinationRule/shop/tools';
+    await eventually('the refusal is a problem of its object', async () =>
+      (await mesh().problems()).some(({ object, reason }) => object === named && reason === 'Refused'),
+    );
+    expect(await mesh().proxyStatus('client.shop')).toContain(named);
+    expect(await toolsAnswer()).toBe('200');
+    mesh().apply('routes', routes('reviews', to('v2')));
+    await becomes('the answerer elsewhere', () => answerers(10), 'v2');
+    mesh().remove('tools-rule');
+    await eventually('the problem is gone', async () => (await mesh().problems()).every(({ object }) => object !== named));
+    expect(await toolsAnswer()).toBe('200');
+  });
+
   it('a listener that Envoy refuses leaves the others in force, and is named with its object', async () => {
     // No address of the pod.
     mesh().apply('gateway-bad', gateway('bad', 9999, ', bind: 192.0.2.1'));
