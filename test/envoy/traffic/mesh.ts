@@ -208,7 +208,8 @@ export class Mesh implements AsyncDisposable {
       ),
     ]);
     this.#folder.write(join('proxies', name, 'token'), token.trim(), 0o600);
-    const [, , , ...flags] = command.trim().split(' ');
+    // Access logs are written at once, for tests that read them and for whoever reads why a test failed.
+    const flags = [...command.trim().split(' ').slice(3), '--file-flush-interval-msec', '200'];
     const bootstrap: unknown = parse(readFileSync(join(folder, 'bootstrap.yaml'), 'utf8'), { version: '1.1' });
     await workload.startProxy(await Envoy.start({ bootstrap, admin: { address: pod.ip, port: 15000 }, pod, name, flags }));
   }
