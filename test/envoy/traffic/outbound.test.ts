@@ -63,6 +63,15 @@ describeWithPods('outbound', () => {
             { name: 'data', port: 7001, targetPort: 9090 },
           ],
         }),
+        // Headless: reached by the addresses of its pods.
+        service('pods', {
+          clusterIp: 'None',
+          selector: { app: 'backend' },
+          ports: [
+            { name: 'http', port: 8080 },
+            { name: 'tcp-greeting', port: 9091 },
+          ],
+        }),
         service('database', {
           clusterIp: database,
           selector: { app: 'backend' },
@@ -175,6 +184,19 @@ describeWithPods('outbound', () => {
       expect(
         await mesh().workload(from).envoy.stat('cluster.outbound|7001||backend.shop.svc.cluster.local;.ssl.handshake'),
       ).toBeGreaterThanOrEqual(1);
+    }
+  });
+
+  it('a headless service is reached by the addresses of its pods, with mutual TLS', async () => {
+    for (const from of clients) {
+      for (const host of ['pods.shop:8080', 'backend-0.pods.shop.svc.cluster.local:8080', `${ipOf('backend')}:8080`]) {
+        const { status, body } = await client(from).http(ipOf('backend'), 8080, { host });
+        expect({ host, status }).toEqual({ host, status: 200 });
+        const forwarded = (JSON.parse(body) as HttpEcho).headers['x-forwarded-client-cert'];
+        // By the bare address it is a destination that the mesh does not know, and passed on as it is.
+        expect(forwarded === undefined, host).toBe(!host.includes('pods'));
+      }
+      expect(await tcp(from, ipOf('backend'), 9091)).toBe(greeting);
     }
   });
 
