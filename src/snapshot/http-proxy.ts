@@ -57,7 +57,9 @@ export class HttpProxyPart extends SnapshotPart {
           });
           const name = `${httpProxyTable}/${host}:${p.number}`;
           if (built === undefined) return undefined;
-          return t.encoder.encode(VirtualHostSchema, name, built, objectsIn(t, service, virtualService), problems, { ignore: ['name'] });
+          return t.encoder.encode(VirtualHostSchema, name, built, objectsIn(t, scope, service, virtualService), problems, {
+            ignore: ['name'],
+          });
         });
     });
     this.disposables = [listener, table, virtualHosts, only, hosts];

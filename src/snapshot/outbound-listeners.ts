@@ -15,8 +15,8 @@ import {
   buildOutboundListener,
   buildVirtualOutbound as virtualOutbound,
   type OutboundListenerContext,
-  type OutboundTcpChain,
 } from '../envoy/listeners/outbound.ts';
+import type { OutboundTcpChain } from '../envoy/listeners/outbound-chain.ts';
 import { buildPortTable } from '../envoy/routes/table.ts';
 import { isHttp, isTls } from '../mesh/model.ts';
 import { clusterName } from '../mesh/names.ts';
@@ -71,7 +71,7 @@ export function buildSlotListener(
   const http = has('http') || has('auto');
   if (!http && bytes.length === 0) return undefined;
   const first = sniffed[0];
-  const objects: ObjectKey[] = [...[...sniffed, ...bytes].flatMap((slot) => objectOf(t, slot.host)), ...policy.objects];
+  const objects: ObjectKey[] = [...[...sniffed, ...bytes].flatMap((slot) => objectOf(t, slot.host, namespace)), ...policy.objects];
   const built = buildOutboundListener(listenerContext(policy.mesh), {
     address,
     port,
@@ -118,9 +118,8 @@ function slotsAt(listener: string, kind: Slot['kind'], sources: readonly SlotSou
   return [...byHost.values()].sort((a, b) => (a.host < b.host ? -1 : 1));
 }
 
-function objectOf(t: Translation, host: string): ObjectKey[] {
-  const [key] = t.mesh.servicesByHost.keys(host);
-  const service = key === undefined ? undefined : t.mesh.services.get(key);
+function objectOf(t: Translation, host: string, namespace: string | undefined): ObjectKey[] {
+  const service = t.mesh.serviceAt(host, namespace);
   return service === undefined ? [] : [service.object];
 }
 

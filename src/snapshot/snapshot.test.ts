@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { ConfigObject, ObjectKey } from '../apis/object.ts';
 import { keyOf } from '../apis/object.ts';
 import { clusterType, endpointType, listenerType, routeType, virtualHostType } from '../wire/types.ts';
@@ -287,3 +287,19 @@ function namesOf(proxy: ReturnType<typeof openProxy>): Map<string, readonly stri
   }
   return names;
 }
+
+describe('a fault of ours', () => {
+  it('refuses a proxy for which there is no plan, so that it keeps what it has, and takes it later', () => {
+    const faults: string[] = [];
+    const snapshot = snapshotOf([service(0, 1)], (collection, _key, error) => faults.push(`${collection}: ${(error as Error).message}`));
+    const failing = vi.spyOn(snapshot.mesh, 'sidecarOf').mockImplementation(() => {
+      throw new Error('no plan');
+    });
+    const open = () => snapshot.open(nodeOf('svc0-0', 'ns0'), { address: '', secure: false });
+    expect(open()).toEqual({ refused: expect.stringContaining('a fault of the control plane') });
+    expect(faults).toEqual(['plans: no plan']);
+    failing.mockRestore();
+    const opened = open();
+    expect('refused' in opened ? [] : opened.parts.map((part) => part.id.split(' ')[1])).toEqual(['public', 'namespace', 'inbound']);
+  });
+});

@@ -115,7 +115,17 @@ export class Snapshot implements ResourceSource {
     const connection = new Connection(this, `${node.id}-${++this.connected}`, node, this.options.identityPart?.(caller));
     this.connections.set(connection.connectionId, connection);
     this.proxies.set(connection.connectionId, proxy);
-    this.flush();
+    try {
+      this.flush();
+    } catch (error) {
+      connection.close();
+      throw error;
+    }
+    if (connection.shared.length === 0) {
+      // A fault of ours, told already. An empty view would take from the proxy what it has.
+      connection.close();
+      return { refused: `a fault of the control plane: there is no configuration for ${node.id}` };
+    }
     return connection;
   }
 

@@ -30,7 +30,7 @@ export function hostVirtualHosts(t: Translation, scope: Scope, host: string, tab
       ...(virtualService === undefined ? {} : { virtualService }),
     });
     if (built === undefined) return undefined;
-    return t.encoder.encode(VirtualHostSchema, `${port}/${host}:${port}`, built, objectsIn(t, service, virtualService), problems, {
+    return t.encoder.encode(VirtualHostSchema, `${port}/${host}:${port}`, built, objectsIn(t, scope, service, virtualService), problems, {
       ignore: ['name'],
     });
   };
@@ -78,7 +78,7 @@ export function hostTables(t: Translation, scope: Scope, host: string, problems:
     const name = `${host}:${port}`;
     if (built === undefined) return undefined;
     const table = buildSniffedTable(name, built);
-    return t.encoder.encode(RouteConfigurationSchema, name, table, objectsIn(t, service, virtualService), problems);
+    return t.encoder.encode(RouteConfigurationSchema, name, table, objectsIn(t, scope, service, virtualService), problems);
   });
 }
 
@@ -113,7 +113,12 @@ export function routeContext(t: Translation, scope: Scope, listenerPort: number)
   };
 }
 
-export function objectsIn(t: Translation, service: Service | undefined, virtualService: MeshVirtualService | undefined): ObjectKey[] {
-  const objects = service === undefined ? [] : objectsOf(service, t.mesh.ruleAt(service, undefined));
+export function objectsIn(
+  t: Translation,
+  scope: Scope,
+  service: Service | undefined,
+  virtualService: MeshVirtualService | undefined,
+): ObjectKey[] {
+  const objects = service === undefined ? [] : objectsOf(service, t.mesh.ruleAt(service, scope.namespace));
   return virtualService === undefined ? objects : [virtualService.object, ...objects];
 }

@@ -1,7 +1,7 @@
 import type { ConfigObject } from '../../apis/object.ts';
 import { readRegistry } from '../../discovery/descriptors.ts';
 import { Objects } from '../../mesh/objects.ts';
-import { Snapshot } from '../snapshot.ts';
+import { Snapshot, type SnapshotOptions } from '../snapshot.ts';
 import { Graph } from '../../store/graph.ts';
 import { createValidator } from '../../wire/validate.ts';
 import type { ClaimedNode, Part, Subscription } from '../../xds/source.ts';
@@ -11,8 +11,12 @@ import { clusterType, endpointType, listenerType, routeType, shortName, virtualH
 const validator = createValidator(readRegistry());
 export const types = [clusterType, endpointType, listenerType, routeType, virtualHostType];
 
-/** A snapshot without a daemon around it. A fault of ours in a translation is thrown. */
-export function snapshotOf(objects: Iterable<ConfigObject>): Snapshot {
+function thrown(collection: string, key: string, cause: unknown): never {
+  throw new Error(`${collection} ${key}`, { cause });
+}
+
+/** A snapshot without a daemon around it. A fault of ours in a translation is thrown unless the test takes it. */
+export function snapshotOf(objects: Iterable<ConfigObject>, onFault: SnapshotOptions['onFault'] = thrown): Snapshot {
   const held = new Objects(new Graph());
   for (const object of objects) held.put(object);
   return new Snapshot(held, {
@@ -20,9 +24,7 @@ export function snapshotOf(objects: Iterable<ConfigObject>): Snapshot {
     readCredential: () => ({ secret: undefined, problems: [] }),
     untranslated: () => [],
     admit: () => undefined,
-    onFault: (collection, key, error) => {
-      throw new Error(`${collection} ${key}`, { cause: error });
-    },
+    onFault,
   });
 }
 
