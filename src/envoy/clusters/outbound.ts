@@ -37,7 +37,7 @@ export interface OutboundClusterInput {
   readonly ipFamily?: 'ipv4' | 'ipv6' | 'both';
   /** Of services that are found by DNS: their names and static addresses. Read for no others. */
   readonly endpoints?: () => readonly Endpoint[];
-  /** Of services that are found by DNS, where `dependsOnLocality` says so. */
+  /** Of services that are found by DNS: where it is, for locality load balancing. */
   readonly proxy?: ProxyLocation;
   /** For connections that are passed through: whether everything behind the service has a sidecar. Read for no others. */
   readonly allMeshTls?: () => boolean;

@@ -5,7 +5,7 @@ import type { Endpoint } from '../../mesh/model.ts';
 import { effectivePolicy } from '../clusters/effective-policy.ts';
 import { endpoint, locality, rule } from '../testing/model.ts';
 import { buildLoadAssignment } from './load-assignment.ts';
-import { dependsOnLocality, type LocalityBalancing, localityBalancing } from './locality-balancing.ts';
+import { type LocalityBalancing, localityBalancing } from './locality-balancing.ts';
 
 const near = endpoint('10.0.0.1', { locality: locality('eu/a/1') });
 const sameZone = endpoint('10.0.0.2', { locality: locality('eu/a/2') });
@@ -137,31 +137,11 @@ describe('distribute', () => {
   });
 });
 
-describe('whether the proxy matters', () => {
-  const outlierDetection = { consecutive5xxErrors: 1 };
-
-  it('only with outlier detection, or a distribution', () => {
-    expect(dependsOnLocality(undefined, defaultMeshConfig, 80)).toEqual({ locality: false, labels: [] });
-    expect(dependsOnLocality(rule('a', { trafficPolicy: { outlierDetection } }), defaultMeshConfig, 80)).toEqual({
-      locality: true,
-      labels: [],
-    });
-    const distribute = [{ from: '*', to: { '*': 100 } }];
-    const split = rule('a', { trafficPolicy: { loadBalancer: { localityLbSetting: { distribute } } } });
-    expect(dependsOnLocality(split, defaultMeshConfig, 80)).toEqual({ locality: true, labels: [] });
-  });
-
-  it('not where the mesh switches it off', () => {
-    const off = { ...defaultMeshConfig, localityLbSetting: { enabled: false } };
-    expect(dependsOnLocality(rule('a', { trafficPolicy: { outlierDetection } }), off, 80)).toEqual({ locality: false, labels: [] });
-  });
-
-  it('by labels alone with failoverPriority, of a subset too, but not by those with a value', () => {
-    const localityLbSetting = { failoverPriority: ['version', 'tier=1', 'app'] };
-    const trafficPolicy = { outlierDetection, loadBalancer: { localityLbSetting } };
-    const switchedOff = { loadBalancer: { localityLbSetting: { enabled: false } } };
-    const subset = rule('a', { trafficPolicy: switchedOff, subsets: [{ name: 's', trafficPolicy }] });
-    expect(dependsOnLocality(subset, defaultMeshConfig, 80)).toEqual({ locality: false, labels: ['app', 'version'] });
-    expect(localityBalancing(effectivePolicy(subset, 80), defaultMeshConfig)).toBeUndefined();
-  });
+it('is off for the cluster as a whole where only a subset switches it on', () => {
+  const localityLbSetting = { failoverPriority: ['version', 'tier=1', 'app'] };
+  const trafficPolicy = { outlierDetection: { consecutive5xxErrors: 1 }, loadBalancer: { localityLbSetting } };
+  const switchedOff = { loadBalancer: { localityLbSetting: { enabled: false } } };
+  const subset = rule('a', { trafficPolicy: switchedOff, subsets: [{ name: 's', trafficPolicy }] });
+  expect(localityBalancing(effectivePolicy(subset, 80), defaultMeshConfig)).toBeUndefined();
+  expect(localityBalancing(effectivePolicy(subset, 80, 's'), defaultMeshConfig)?.kind).toBe('failover');
 });

@@ -1,8 +1,8 @@
 import type { MeshConfig } from '../../apis/mesh-config.ts';
 import type { LocalityLoadBalancerSetting } from '../../apis/traffic-policy.ts';
 import type { Labels } from '../../lib/labels.ts';
-import type { Locality, MeshDestinationRule } from '../../mesh/model.ts';
-import { effectivePolicy, type EffectivePolicy } from '../clusters/effective-policy.ts';
+import type { Locality } from '../../mesh/model.ts';
+import type { EffectivePolicy } from '../clusters/effective-policy.ts';
 
 /** What of a proxy decides how its traffic is spread over localities. */
 export interface ProxyLocation {
@@ -36,36 +36,4 @@ export function localityBalancing(policy: EffectivePolicy, mesh: MeshConfig): Lo
 export function localitySetting(policy: EffectivePolicy, mesh: MeshConfig): LocalityLoadBalancerSetting | undefined {
   const setting = policy.loadBalancer?.localityLbSetting ?? mesh.localityLbSetting;
   return setting.enabled === false ? undefined : setting;
-}
-
-/** What of the proxy the endpoints of a service port depend on, over all subsets: the key of who can share them. */
-export interface LocalityDependence {
-  readonly locality: boolean;
-  /** Labels whose values matter. */
-  readonly labels: readonly string[];
-}
-
-const independent: LocalityDependence = { locality: false, labels: [] };
-
-/** Whether the proxy's locality, or some of its labels, decide over the endpoints that it gets. */
-export function dependsOnLocality(rule: MeshDestinationRule | undefined, mesh: MeshConfig, port: number): LocalityDependence {
-  const subsets = rule?.spec.subsets ?? [];
-  let result = independent;
-  for (const subset of [undefined, ...subsets.map(({ name }) => name)]) {
-    const balancing = localityBalancing(effectivePolicy(rule, port, subset), mesh);
-    if (balancing !== undefined) result = join(result, dependence(balancing));
-  }
-  return result;
-}
-
-function dependence(balancing: LocalityBalancing): LocalityDependence {
-  if (balancing.kind === 'distribute') return { locality: true, labels: [] };
-  const { failover, failoverPriority } = balancing;
-  // `label=value` compares with that value and not with the proxy's.
-  const labels = failoverPriority.filter((label) => !label.includes('='));
-  return { locality: failoverPriority.length === 0 || failover.length > 0, labels };
-}
-
-function join(a: LocalityDependence, b: LocalityDependence): LocalityDependence {
-  return { locality: a.locality || b.locality, labels: [...new Set([...a.labels, ...b.labels])].sort() };
 }

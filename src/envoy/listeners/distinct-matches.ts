@@ -1,4 +1,4 @@
-import type { OutboundTcpChain } from './outbound.ts';
+import type { OutboundTcpChain } from './outbound-chain.ts';
 
 /**
  * The chains without what an earlier one takes already: Envoy refuses a listener in which two chains match the same. A chain of which nothing is

@@ -9,7 +9,6 @@ import {
   FilterChainMatchSchema,
   FilterChainSchema,
 } from '#gen/envoy/config/listener/v3/listener_components_pb.js';
-import type { ObjectKey } from '../../apis/object.ts';
 import type { MeshConfig } from '../../apis/mesh-config.ts';
 import type { InterceptionMode } from '../../mesh/model.ts';
 import { blackHoleCluster, passthroughCluster } from '../../mesh/names.ts';
@@ -17,9 +16,10 @@ import { buildAddress } from '../address.ts';
 import { configPath, istioMetadata } from '../config-metadata.ts';
 import { durationOf, noDuration } from '../duration.ts';
 import { buildConnectionManagerFilter } from '../filters/hcm.ts';
-import { buildTcpProxyFilter, type TcpDestination } from '../filters/tcp-proxy.ts';
+import { buildTcpProxyFilter } from '../filters/tcp-proxy.ts';
 import { httpProxyTable } from '../routes/table.ts';
 import { distinctMatches } from './distinct-matches.ts';
+import type { OutboundTcpChain } from './outbound-chain.ts';
 import { httpInspector, tlsInspector } from './sniffing.ts';
 
 /** What all outbound listeners of a proxy have in common. */
@@ -28,22 +28,6 @@ export interface OutboundListenerContext {
   /** For requests and for connections, the stats access logger among them. */
   readonly httpAccessLogs: readonly AccessLog[];
   readonly tcpAccessLogs: readonly AccessLog[];
-}
-
-/** Connections of one service, or of one TCP or TLS route. */
-export interface OutboundTcpChain {
-  /** Istio: the cluster, or `name.namespace` of the VirtualService where there are several. */
-  readonly statPrefix: string;
-  readonly destination: TcpDestination;
-  /** Server names of TLS that it takes, `*.` in front for all below; absent or `*`: all connections. */
-  readonly sniHosts?: readonly string[];
-  /** Destinations that it takes, addresses or CIDRs, where the listener is bound to more than they; absent: all. */
-  readonly cidrs?: readonly string[];
-  readonly idleTimeout?: string;
-  readonly maxConnectionDuration?: string;
-  readonly hashSourceIp?: boolean;
-  /** The VirtualService that made it. */
-  readonly config?: ObjectKey;
 }
 
 export interface OutboundListener {
