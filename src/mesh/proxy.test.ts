@@ -20,4 +20,17 @@ describe('parseProxy', () => {
     const proxy = parseProxy({ id, metadata: { HTTP_PROXY_PORT: value } });
     expect('invalid' in proxy ? proxy : proxy.httpProxyPort).toBe(port);
   });
+
+  it.each([
+    ['sidecar~10.0.0.1~page-1.shop~bank.svc.cluster.local', {}, 'shop'],
+    ['sidecar~10.0.0.1~page-1.shop~bank.svc.cluster.local', { NAMESPACE: '' }, 'shop'],
+    ['sidecar~10.0.0.1~page-1.v2.shop~', {}, 'shop'],
+    ['sidecar~10.0.0.1~page-1.shop~shop.svc.cluster.local', { NAMESPACE: 'other' }, 'other'],
+  ])(
+    'takes the namespace of %s with metadata %o from what is checked against the proof, never from the domain',
+    (who, metadata, namespace) => {
+      const proxy = parseProxy({ id: who, metadata });
+      expect('invalid' in proxy ? proxy : proxy.namespace).toBe(namespace);
+    },
+  );
 });

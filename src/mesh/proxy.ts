@@ -13,12 +13,13 @@ export interface NodeFacts {
 
 /** The proxy, or what is wrong with the node. */
 export function parseProxy(node: NodeFacts): Proxy | { readonly invalid: string } {
-  const [type = '', ip = '', id = '', domain = ''] = node.id.split('~');
+  const [type = '', ip = '', id = ''] = node.id.split('~');
   if (type !== 'sidecar' && type !== 'router') {
     return { invalid: `node id "${node.id.slice(0, 100)}" must be type~ip~name.namespace~domain with type sidecar or router` };
   }
   const dot = id.lastIndexOf('.');
-  const namespace = text(node.metadata['NAMESPACE']) ?? domain.split('.')[0] ?? '';
+  // Not from the domain, as istiod does where there is no metadata: what is proven is held against these two.
+  const namespace = text(node.metadata['NAMESPACE']) ?? id.slice(dot + 1);
   if (dot <= 0 || namespace === '') return { invalid: `node id "${node.id.slice(0, 100)}" names no workload and namespace` };
   const addresses = (text(node.metadata['INSTANCE_IPS']) ?? ip).split(',').filter(isAddress);
   if (addresses.length === 0) return { invalid: `node "${node.id.slice(0, 100)}" has no IP address in INSTANCE_IPS or its id` };
