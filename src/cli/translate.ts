@@ -71,7 +71,7 @@ async function translate(folder: string, options: TranslateOptions): Promise<{ t
     throw new CliError(exitCodes.usage, (cause as Error).message, { cause });
   });
   const entry = findWorkload(mesh.snapshot.objects, options.proxy);
-  const view = mesh.snapshot.open(nodeOf(entry, mesh.snapshot.objects, options), { address: 'offline', secure: false });
+  const view = mesh.snapshot.open(nodeOf(entry, mesh.snapshot.objects, options), { address: 'offline', secure: true });
   if ('refused' in view) throw new CliError(exitCodes.problem, view.refused);
   const subject: DumpSubject = { parts: view.parts, explain: (type, name) => view.explain(type, name) };
   return { text: textOf(subject, mesh.registry, options), problems: mesh.problems() };

@@ -53,7 +53,8 @@ interface Plan {
 export class GatewayPart extends SnapshotPart {
   private readonly disposables: { dispose(): void }[] = [];
 
-  constructor(t: Translation, id: string, scope: GatewayScope, touched: Touched, readCredential: CredentialReader) {
+  /** Without `readCredential` it holds no secrets: for callers whose transport does not keep them secret. */
+  constructor(t: Translation, id: string, scope: GatewayScope, touched: Touched, readCredential: CredentialReader | undefined) {
     super(id, touched);
     const { mesh } = t;
     const own = <D extends { dispose(): void }>(d: D): D => {
@@ -141,6 +142,7 @@ export class GatewayPart extends SnapshotPart {
       }),
     );
 
+    if (readCredential === undefined) return;
     const credentials = own(new KeySet(mesh.graph, [plans])).addLists(plans, (p) => p.credentials);
     this.follow(
       secretType,

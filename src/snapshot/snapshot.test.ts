@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from 'vitest';
 import type { ConfigObject, ObjectKey } from '../apis/object.ts';
 import { keyOf } from '../apis/object.ts';
-import { clusterType, endpointType, listenerType, routeType, virtualHostType } from '../wire/types.ts';
+import { clusterType, endpointType, listenerType, routeType, secretType, virtualHostType } from '../wire/types.ts';
 import { PartsView } from '../xds/view.ts';
 import type { Snapshot } from './snapshot.ts';
 import { nodeOf, openProxy, resources, snapshotOf } from './testing/snapshots.ts';
@@ -301,5 +301,25 @@ describe('a fault of ours', () => {
     failing.mockRestore();
     const opened = open();
     expect('refused' in opened ? [] : opened.parts.map((part) => part.id.split(' ')[1])).toEqual(['public', 'namespace', 'inbound']);
+  });
+});
+
+describe('secrets of a gateway', () => {
+  it('are not there for a caller whose transport does not keep them secret', () => {
+    const server = {
+      port: { number: 443, name: 'https', protocol: 'HTTPS' },
+      hosts: ['*'],
+      tls: { mode: 'SIMPLE', credentialName: 'cert' },
+    };
+    const snapshot = snapshotOf([object('Gateway', 'ns0', 'gw', { selector: { istio: 'gw' }, servers: [server] })], undefined, {
+      secret: { name: 'kubernetes://cert', version: '1', bytes: new Uint8Array() },
+      problems: [],
+    });
+    const secretsFor = (secure: boolean): string[] => {
+      const opened = snapshot.open(nodeOf('gw', 'ns0', { LABELS: { istio: 'gw' } }, 'router'), { address: '', secure });
+      if ('refused' in opened) throw new Error(opened.refused);
+      return [...new PartsView(opened.parts).resources(secretType)].map((secret) => secret.name);
+    };
+    expect([secretsFor(true), secretsFor(false), secretsFor(true)]).toEqual([['kubernetes://cert'], [], ['kubernetes://cert']]);
   });
 });

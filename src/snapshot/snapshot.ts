@@ -112,7 +112,7 @@ export class Snapshot implements ResourceSource {
     if ('invalid' in proxy) return { refused: proxy.invalid };
     const refused = this.options.admit(node, caller);
     if (refused !== undefined) return { refused };
-    const connection = new Connection(this, `${node.id}-${++this.connected}`, node, this.options.identityPart?.(caller));
+    const connection = new Connection(this, `${node.id}-${++this.connected}`, node, caller.secure, this.options.identityPart?.(caller));
     this.connections.set(connection.connectionId, connection);
     this.proxies.set(connection.connectionId, proxy);
     try {
@@ -200,8 +200,9 @@ export class Snapshot implements ResourceSource {
     const touched = this.partTouched.bind(this);
     const shared: SnapshotPart[] = [];
     if (plan.type === 'router') {
-      const key = `${capabilities.kind} gateway ${planKey(plan.gateway)}`;
-      shared.push(this.parts.acquire(key, () => new GatewayPart(t, key, plan.gateway, touched, this.options.readCredential)));
+      const key = `${capabilities.kind} gateway${connection.secure ? '' : ' without secrets'} ${planKey(plan.gateway)}`;
+      const readCredential = connection.secure ? this.options.readCredential : undefined;
+      shared.push(this.parts.acquire(key, () => new GatewayPart(t, key, plan.gateway, touched, readCredential)));
     } else {
       const baseKey = `${capabilities.kind} public`;
       const base = this.parts.acquire(baseKey, () => new OutboundPart(t, baseKey, publicScope, touched));
@@ -274,6 +275,8 @@ export class Snapshot implements ResourceSource {
 class Connection implements Subscription {
   readonly connectionId: string;
   readonly node: ClaimedNode;
+  /** Its transport keeps secrets secret. */
+  readonly secure: boolean;
   shared: readonly SnapshotPart[] = [];
   private list: readonly SnapshotPart[] = [];
   private readonly source: Snapshot;
@@ -284,11 +287,13 @@ class Connection implements Subscription {
     source: Snapshot,
     connectionId: string,
     node: ClaimedNode,
+    secure: boolean,
     identity: ReturnType<NonNullable<SnapshotOptions['identityPart']>>,
   ) {
     this.source = source;
     this.connectionId = connectionId;
     this.node = node;
+    this.secure = secure;
     this.identity = identity;
   }
 

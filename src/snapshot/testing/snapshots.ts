@@ -1,6 +1,7 @@
 import type { ConfigObject } from '../../apis/object.ts';
 import { readRegistry } from '../../discovery/descriptors.ts';
 import { Objects } from '../../mesh/objects.ts';
+import type { CredentialReader } from '../gateway.ts';
 import { Snapshot, type SnapshotOptions } from '../snapshot.ts';
 import { Graph } from '../../store/graph.ts';
 import { createValidator } from '../../wire/validate.ts';
@@ -16,12 +17,16 @@ function thrown(collection: string, key: string, cause: unknown): never {
 }
 
 /** A snapshot without a daemon around it. A fault of ours in a translation is thrown unless the test takes it. */
-export function snapshotOf(objects: Iterable<ConfigObject>, onFault: SnapshotOptions['onFault'] = thrown): Snapshot {
+export function snapshotOf(
+  objects: Iterable<ConfigObject>,
+  onFault: SnapshotOptions['onFault'] = thrown,
+  credential: ReturnType<CredentialReader> = { secret: undefined, problems: [] },
+): Snapshot {
   const held = new Objects(new Graph());
   for (const object of objects) held.put(object);
   return new Snapshot(held, {
     validator,
-    readCredential: () => ({ secret: undefined, problems: [] }),
+    readCredential: () => credential,
     untranslated: () => [],
     admit: () => undefined,
     onFault,
