@@ -1,6 +1,6 @@
 /** One run: all scenarios against one server. */
 import { spreadOf, median } from './report/statistics.ts';
-import type { ChangeResult, ConnectResult, TargetResult } from './report/report.ts';
+import { receivedBetween, type ChangeResult, type ConnectResult, type TargetResult } from './report/report.ts';
 import { Fleet } from './streams/fleet.ts';
 import type { Connected, ProxyPlan } from './streams/messages.ts';
 import type { Target } from './target/target.ts';
@@ -73,7 +73,7 @@ async function proxyPlans({ target, proxies, slowReaders, slowBytesPerSecond }: 
 
 async function measureConnect(target: Target, fleet: Fleet, connect: () => Promise<Connected>): Promise<ConnectResult> {
   const before = usageOf(target.pid);
-  const { cpuMs: clientBefore, messages, bytes } = await fleet.settle(0);
+  const clientBefore = await fleet.settle(0);
   const { beganMs, syncedMs } = await connect();
   const after = await fleet.settle(quietMs);
   const perProxy = spreadOf(syncedMs.map((at) => at - beganMs));
@@ -81,22 +81,16 @@ async function measureConnect(target: Target, fleet: Fleet, connect: () => Promi
     ms: perProxy.max,
     perProxy,
     serverCpuMs: usageOf(target.pid).cpuMs - before.cpuMs,
-    clientCpuMs: after.cpuMs - clientBefore,
-    messages: after.messages - messages,
-    bytes: after.bytes - bytes,
+    clientCpuMs: after.cpuMs - clientBefore.cpuMs,
+    received: receivedBetween(clientBefore.received, after.received),
   };
 }
 
 async function measureChanges(options: RunOptions, fleet: Fleet, { name, title, change }: Scenario): Promise<ChangeResult> {
   const { target, folder, changes, firstChange, limitMs } = options;
   const receipts: number[] = [];
-  const each: {
-    readonly last: number;
-    readonly server: number;
-    readonly client: number;
-    readonly messages: number;
-    readonly bytes: number;
-  }[] = [];
+  const each: { readonly last: number; readonly server: number; readonly client: number }[] = [];
+  let traffic = receivedBetween(new Map(), new Map());
   for (let n = firstChange; n < firstChange + changes; n++) {
     const { file, manifests, types, marker } = change(n);
     const before = await fleet.settle(quietMs);
@@ -106,12 +100,11 @@ async function measureChanges(options: RunOptions, fleet: Fleet, { name, title, 
     const received = (await fleet.received(limitMs)).map((at) => at - changedMs);
     const after = await fleet.settle(quietMs);
     receipts.push(...received);
+    traffic = receivedBetween(before.received, after.received);
     each.push({
       last: spreadOf(received).max,
       server: usageOf(target.pid).cpuMs - server,
       client: after.cpuMs - before.cpuMs,
-      messages: after.messages - before.messages,
-      bytes: after.bytes - before.bytes,
     });
   }
   return {
@@ -122,7 +115,6 @@ async function measureChanges(options: RunOptions, fleet: Fleet, { name, title, 
     lastReceiptMs: median(each.map(({ last }) => last)),
     serverCpuMs: median(each.map(({ server }) => server)),
     clientCpuMs: median(each.map(({ client }) => client)),
-    messages: median(each.map(({ messages }) => messages)),
-    bytes: median(each.map(({ bytes }) => bytes)),
+    received: traffic,
   };
 }

@@ -62,7 +62,8 @@ function connect(id: number): void {
   const wire: Wire = {
     write: (message, flushed) => {
       sentBytes += message.byteLength;
-      inbox.push({ envoy, message, flushed });
+      // As grpc-js does: one copy into a frame.
+      inbox.push({ envoy, message: message.toBytes(), flushed });
     },
     end: (code, details) => {
       if (code === 'UNAVAILABLE') return;
@@ -152,7 +153,7 @@ for (let i = 0; i < more; i++) {
   const sent: { readonly type: string; readonly nonce: string }[] = [];
   const wire: Wire = {
     write: (message, flushed) => {
-      const { typeUrl, nonce } = fromBinary(DeltaDiscoveryResponseSchema, message);
+      const { typeUrl, nonce } = fromBinary(DeltaDiscoveryResponseSchema, message.toBytes());
       sent.push({ type: typeUrl, nonce });
       tasks.push(flushed);
     },

@@ -1,6 +1,28 @@
 /** What a run found out, and its two forms: JSON and a table for people. */
+import type { Traffic } from '../streams/messages.ts';
 import type { MeshSize } from '../workload/mesh.ts';
 import type { Spread } from './statistics.ts';
+
+/** What the proxies received, in all and by type. */
+export interface Received extends Traffic {
+  readonly byType: Readonly<Record<string, Traffic>>;
+}
+
+/** What came between two counts. */
+export function receivedBetween(before: ReadonlyMap<string, Traffic>, after: ReadonlyMap<string, Traffic>): Received {
+  const byType: Record<string, Traffic> = {};
+  let messages = 0;
+  let bytes = 0;
+  for (const [type, now] of after) {
+    const then = before.get(type) ?? { messages: 0, bytes: 0 };
+    if (now.messages === then.messages) continue;
+    const name = type.slice(type.lastIndexOf('.') + 1);
+    byType[name] = { messages: now.messages - then.messages, bytes: now.bytes - then.bytes };
+    messages += byType[name].messages;
+    bytes += byType[name].bytes;
+  }
+  return { messages, bytes, byType };
+}
 
 export interface ConnectResult {
   /** From the first connection to the last proxy in sync, and to each proxy. */
@@ -8,8 +30,7 @@ export interface ConnectResult {
   readonly perProxy: Spread;
   readonly serverCpuMs: number;
   readonly clientCpuMs: number;
-  readonly messages: number;
-  readonly bytes: number;
+  readonly received: Received;
 }
 
 export interface ChangeResult {
@@ -18,12 +39,11 @@ export interface ChangeResult {
   readonly changes: number;
   /** From the rename of the file to each proxy's receipt, over all changes. */
   readonly receiptMs: Spread;
-  /** Medians over the changes; the rest until the streams are quiet again is counted in. */
+  /** Medians over the changes, of the traffic that of the last; what comes until the streams are quiet again is counted in. */
   readonly lastReceiptMs: number;
   readonly serverCpuMs: number;
   readonly clientCpuMs: number;
-  readonly messages: number;
-  readonly bytes: number;
+  readonly received: Received;
 }
 
 export interface TargetResult {
@@ -66,16 +86,16 @@ function targetLines({ target, start, connect, reconnect, changes, peakRssMb }: 
       ...spreadCells(change.receiptMs),
       ms(change.serverCpuMs),
       ms(change.clientCpuMs),
-      String(Math.round(change.messages)),
-      size(change.bytes),
+      String(change.received.messages),
+      size(change.received.bytes),
     ]),
   ];
   return [`${target}: peak RSS ${mb(peakRssMb)}${began}`, ...columns([header, ...rows])];
 }
 
 function connectRow(title: string, result: ConnectResult): string[] {
-  const { perProxy, serverCpuMs, clientCpuMs, messages, bytes } = result;
-  return [title, ...spreadCells(perProxy), ms(serverCpuMs), ms(clientCpuMs), String(messages), size(bytes)];
+  const { perProxy, serverCpuMs, clientCpuMs, received } = result;
+  return [title, ...spreadCells(perProxy), ms(serverCpuMs), ms(clientCpuMs), String(received.messages), size(received.bytes)];
 }
 
 function spreadCells({ first, p50, p90, p99, max }: Spread): string[] {

@@ -1,7 +1,7 @@
 /** All simulated proxies of a run, in processes of their own. */
 import { fork, type ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
-import type { Answers, Command, Connected, ConnectCommand, Reply, Totals } from './messages.ts';
+import type { Answers, Command, Connected, ConnectCommand, Reply, Totals, Traffic } from './messages.ts';
 
 export class Fleet implements AsyncDisposable {
   readonly #workers: readonly Worker[];
@@ -40,8 +40,7 @@ export class Fleet implements AsyncDisposable {
     const parts = await this.#all({ do: 'settle', quietMs });
     const sum = (of: (part: Totals) => number): number => parts.reduce((total, part) => total + of(part), 0);
     return {
-      messages: sum((part) => part.messages),
-      bytes: sum((part) => part.bytes),
+      received: sumOf(parts.map((part) => part.received)),
       cpuMs: sum((part) => part.cpuMs),
       lastMessageMs: Math.max(...parts.map((part) => part.lastMessageMs)),
     };
@@ -62,6 +61,16 @@ export class Fleet implements AsyncDisposable {
 
 function joined(parts: readonly Connected[]): Connected {
   return { beganMs: Math.min(...parts.map((part) => part.beganMs)), syncedMs: parts.flatMap((part) => part.syncedMs) };
+}
+
+function sumOf(parts: readonly ReadonlyMap<string, Traffic>[]): Map<string, Traffic> {
+  const sums = new Map<string, Traffic>();
+  for (const part of parts)
+    for (const [type, { messages, bytes }] of part) {
+      const sum = sums.get(type);
+      sums.set(type, { messages: messages + (sum?.messages ?? 0), bytes: bytes + (sum?.bytes ?? 0) });
+    }
+  return sums;
 }
 
 class Worker {

@@ -6,7 +6,9 @@ import { DeltaDiscoveryResponseSchema, type DeltaDiscoveryRequest } from '#gen/e
 import { readServices } from '../../src/discovery/descriptors.ts';
 import { simulatedProxies } from '../workload/mesh.ts';
 import { nodeOf } from '../workload/node.ts';
+import { receivedBetween } from '../report/report.ts';
 import { nowMs } from './clock.ts';
+import type { Totals } from './messages.ts';
 import { ProxyGroup } from './group.ts';
 import * as types from './types.ts';
 
@@ -87,8 +89,13 @@ test('streams get in sync, and the time of a change is that of its text in the t
   expect(syncedMs).toHaveLength(3);
   expect(Math.min(...syncedMs)).toBeGreaterThan(beganMs);
   expect([...server.tokens]).toEqual(['Bearer a.b.c']);
-  const before = await group.settle({ do: 'settle', quietMs: 20 });
-  expect(before.messages).toBe(9);
+  const before = structuredClone(await group.settle({ do: 'settle', quietMs: 20 }));
+  const traffic = ({ received }: Totals) => [...received].map(([type, { messages }]) => [type, messages]);
+  expect(traffic(before)).toEqual([
+    [types.clusters, 3],
+    [types.endpoints, 3],
+    [types.listeners, 3],
+  ]);
   expect(server.acknowledged).toBe(9);
 
   group.watch({ do: 'watch', types: [types.endpoints], marker: '10.9.8.7' });
@@ -101,8 +108,10 @@ test('streams get in sync, and the time of a change is that of its text in the t
   const { receivedMs } = await group.await({ do: 'await', limitMs });
   expect(receivedMs.filter((at) => at > changedMs)).toHaveLength(3);
   const after = await group.settle({ do: 'settle', quietMs: 20 });
-  expect(after.messages - before.messages).toBe(9);
-  expect(after.bytes - before.bytes).toBeGreaterThan(3 * 3 * 60);
+  expect(receivedBetween(before.received, after.received)).toMatchObject({
+    messages: 9,
+    byType: { Cluster: { messages: 3 }, ClusterLoadAssignment: { messages: 6 } },
+  });
 });
 
 test('a server that ends a stream fails the wait, with what it said', async () => {

@@ -39,8 +39,7 @@ export class ProxyGroup {
   #waiting: Waiting | undefined;
   /** Members that the current wait is for and that have not got there. */
   #outstanding = 0;
-  #messages = 0;
-  #bytes = 0;
+  readonly #received = new Map<string, { messages: number; bytes: number }>();
   #lastMessageMs = 0;
 
   async connect(command: ConnectCommand): Promise<Connected> {
@@ -86,7 +85,7 @@ export class ProxyGroup {
   async settle({ quietMs }: SettleCommand): Promise<Totals> {
     for (let idle = 0; idle < quietMs; idle = nowMs() - this.#lastMessageMs) await delay(quietMs - idle);
     const { user, system } = process.cpuUsage();
-    return { messages: this.#messages, bytes: this.#bytes, cpuMs: (user + system) / 1000, lastMessageMs: this.#lastMessageMs };
+    return { received: this.#received, cpuMs: (user + system) / 1000, lastMessageMs: this.#lastMessageMs };
   }
 
   close(): null {
@@ -122,10 +121,9 @@ export class ProxyGroup {
 
   #receive(member: Member, message: Buffer): void {
     const now = nowMs();
-    this.#messages++;
-    this.#bytes += message.length;
     this.#lastMessageMs = now;
     const response = this.#reader.read(message);
+    this.#count(response.content.type, message.length);
     member.sidecar.receive(response);
     const watched = this.#watched;
     if (watched !== undefined) {
@@ -137,6 +135,16 @@ export class ProxyGroup {
       member.syncedMs = now;
       if (isQuick(member)) this.#arrived();
     }
+  }
+
+  #count(type: string, bytes: number): void {
+    const traffic = this.#received.get(type);
+    if (traffic === undefined) {
+      this.#received.set(type, { messages: 1, bytes });
+      return;
+    }
+    traffic.messages++;
+    traffic.bytes += bytes;
   }
 
   #arrived(): void {

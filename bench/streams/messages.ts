@@ -54,10 +54,16 @@ export interface SettleCommand {
   readonly quietMs: number;
 }
 
+export interface Traffic {
+  readonly messages: number;
+  /** Of the messages, without the framing of HTTP/2. */
+  readonly bytes: number;
+}
+
 /** Since the process began. */
 export interface Totals {
-  readonly messages: number;
-  readonly bytes: number;
+  /** By type URL. */
+  readonly received: ReadonlyMap<string, Traffic>;
   /** User and system time of the process itself. */
   readonly cpuMs: number;
   readonly lastMessageMs: number;

@@ -90,6 +90,43 @@ test('equal contents under different nonces are read once, different ones of equ
   expect(reader.read(of('b', 'n3')).content.resources[0]?.name).toBe('b');
 });
 
+test('what a content has in common with the one before is taken over, wherever it stands', () => {
+  const reader = new ResponseReader();
+  const eds = { case: 'type' as const, value: Cluster_DiscoveryType.EDS };
+  const of = (...names: string[]) =>
+    reader.read(
+      response(
+        types.clusters,
+        'n',
+        ClusterSchema,
+        names.map((name) => create(ClusterSchema, { name, clusterDiscoveryType: eds })),
+      ),
+    ).content;
+  const first = of('a', 'b', 'c', 'd');
+  const more = of('a', 'x', 'b', 'c', 'd');
+  expect(more.resources.map(({ name }) => name)).toEqual(['a', 'x', 'b', 'c', 'd']);
+  expect(more.references).toEqual(['a', 'x', 'b', 'c', 'd']);
+  expect(more.resources[2]).toBe(first.resources[1]);
+  expect(more.resources[4]).toBe(first.resources[3]);
+  const fewer = of('x', 'b', 'c', 'y');
+  expect(fewer.resources.map(({ name }) => name)).toEqual(['x', 'b', 'c', 'y']);
+  expect(fewer.resources[2]).toBe(more.resources[3]);
+});
+
+test('references that are the same are the same array', () => {
+  const reader = new ResponseReader();
+  const of = (altStatName: string) => {
+    const clusterDiscoveryType = { case: 'type' as const, value: Cluster_DiscoveryType.EDS };
+    return reader.read(
+      response(types.clusters, 'n', ClusterSchema, [create(ClusterSchema, { name: 'a', altStatName, clusterDiscoveryType })]),
+    );
+  };
+  const first = of('one');
+  const second = of('two').content;
+  expect(second).not.toBe(first.content);
+  expect(second.references).toBe(first.content.references);
+});
+
 test('a message that is cut off is an error', () => {
   const message = response(types.clusters, 'n', ClusterSchema, [create(ClusterSchema, { name: 'a' })]);
   expect(() => new ResponseReader().read(message.subarray(0, message.length - 3))).toThrow('cut off');

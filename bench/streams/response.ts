@@ -26,8 +26,11 @@ export interface DeltaResponse {
   readonly content: Content;
 }
 
+/** A content and the bytes that it was read from. */
 interface Known {
-  readonly bytes: Buffer;
+  readonly message: Buffer;
+  /** Where the resources are: start and end of each, one after the other. */
+  readonly spans: readonly number[];
   readonly content: Content;
 }
 
@@ -38,42 +41,38 @@ const edsDiscovery = 3;
 const maxKnown = 64;
 
 /**
- * Decodes each distinct content once: proxies of one scope receive equal bytes but for the nonce, and comparing is ten times
- * cheaper than reading.
+ * Reads each distinct content once, and of a content that is only partly new what is new: proxies of one scope receive equal bytes but for the nonce,
+ * others the same but for a few resources of their own. Comparing is ten times cheaper than reading.
  */
 export class ResponseReader {
   readonly #known = new Map<string, Known[]>();
+  readonly #latest = new Map<string, Known>();
   #count = 0;
 
   read(message: Buffer): DeltaResponse {
     let type = '';
     let nonce = '';
-    const resources: Field[] = [];
+    const spans: number[] = [];
     const removed: string[] = [];
-    let start = Number.MAX_SAFE_INTEGER;
-    let end = 0;
     eachField(message, 0, message.length, (field) => {
-      if (field.number === 2) {
-        resources.push({ ...field });
-        start = Math.min(start, field.start);
-        end = Math.max(end, field.end);
-      } else if (field.number === 4) type = textOf(message, field);
+      if (field.number === 2) spans.push(field.start, field.end);
+      else if (field.number === 4) type = textOf(message, field);
       else if (field.number === 5) nonce = textOf(message, field);
       else if (field.number === 6) removed.push(textOf(message, field));
     });
-    if (resources.length === 0) return { nonce, content: { type, resources: [], removed, references: [] } };
-    const bytes = message.subarray(start, end);
-    const key = `${type} ${bytes.length} ${resources.length} ${removed.join(' ')}`;
-    const found = this.#known.get(key)?.find((known) => known.bytes.equals(bytes));
+    const [start] = spans;
+    if (start === undefined) return { nonce, content: { type, resources: [], removed, references: [] } };
+    const end = spans.at(-1) ?? start;
+    const key = `${type} ${end - start} ${spans.length} ${removed.join(' ')}`;
+    const found = this.#known.get(key)?.find((known) => sameBytes(message, start, end, known.message, known.spans[0], known.spans.at(-1)));
     if (found !== undefined) return { nonce, content: found.content };
-    const read = resources.map((field) => readResource(type, message, field));
-    const references = [...new Set(read.flatMap((resource) => resource.references))];
-    const content = { type, resources: read, removed, references };
-    this.#keep(key, { bytes, content });
+    const content = readContent(type, message, spans, removed, this.#latest.get(type));
+    this.#keep(key, { message, spans, content });
     return { nonce, content };
   }
 
   #keep(key: string, known: Known): void {
+    this.#latest.set(known.content.type, known);
     if (++this.#count > maxKnown) {
       this.#known.clear();
       this.#count = 1;
@@ -84,13 +83,46 @@ export class ResponseReader {
   }
 }
 
+/** Resources mostly come in the order of the response before, with some more or fewer in between. */
+function readContent(
+  type: string,
+  message: Buffer,
+  spans: readonly number[],
+  removed: readonly string[],
+  latest: Known | undefined,
+): Content {
+  const resources: ReceivedResource[] = [];
+  let shift = 0;
+  for (let i = 0; i < spans.length; i += 2) {
+    const [start = 0, end = 0] = [spans[i], spans[i + 1]];
+    const step = latest === undefined ? undefined : [0, 2, -2].find((s) => isAt(latest, i + shift + s, message, start, end));
+    const known = step === undefined ? undefined : latest?.content.resources[(i + shift + step) / 2];
+    shift += step ?? 0;
+    resources.push(known ?? readResource(type, message, start, end));
+  }
+  const references = [...new Set(resources.flatMap((resource) => resource.references))];
+  const before = latest?.content.references ?? [];
+  const same = references.length === before.length && references.every((name, i) => name === before[i]);
+  // The same array, so that what is made of it is shared too.
+  return { type, resources, removed, references: same ? before : references };
+}
+
+function isAt({ message, spans }: Known, index: number, other: Buffer, start: number, end: number): boolean {
+  return sameBytes(other, start, end, message, spans[index], spans[index + 1]);
+}
+
+function sameBytes(a: Buffer, start: number, end: number, b: Buffer, bStart: number | undefined, bEnd: number | undefined): boolean {
+  if (bStart === undefined || bEnd === undefined || end - start !== bEnd - bStart) return false;
+  return a.compare(b, bStart, bEnd, start, end) === 0;
+}
+
 /** `Resource`: version 1, resource 2 (Any: type_url 1, value 2), name 3. */
-function readResource(type: string, message: Buffer, at: Field): ReceivedResource {
+function readResource(type: string, message: Buffer, start: number, end: number): ReceivedResource {
   let name = '';
   let version = '';
   let references: string[] = [];
   let vhds = false;
-  eachField(message, at.start, at.end, (field) => {
+  eachField(message, start, end, (field) => {
     if (field.number === 1) version = textOf(message, field);
     else if (field.number === 3) name = textOf(message, field);
     else if (field.number === 2) {

@@ -57,7 +57,7 @@ interface DumpedResource {
 
 function dumped(subject: DumpSubject, type: TypeUrl, options: DumpOptions): DumpedResource[] {
   const hosts = type === routeType ? virtualHostsByTable(subject, options) : new Map<string, JsonObject[]>();
-  return [...merged(subject, type).values()].sort(byName).map((resource) => {
+  return [...resourcesSeen(subject, type).values()].sort(byName).map((resource) => {
     const json = jsonOf(type, resource.bytes, options.registry);
     const own = hosts.get(resource.name);
     if (own !== undefined) json['virtual_hosts'] = [...own, ...listOf(json['virtual_hosts'])];
@@ -69,7 +69,7 @@ function dumped(subject: DumpSubject, type: TypeUrl, options: DumpOptions): Dump
 /** Resources `<table>/<host>`, with the name that they have in a whole table. */
 function virtualHostsByTable(subject: DumpSubject, options: DumpOptions): Map<string, JsonObject[]> {
   const byTable = new Map<string, JsonObject[]>();
-  for (const resource of [...merged(subject, virtualHostType).values()].sort(byName)) {
+  for (const resource of [...resourcesSeen(subject, virtualHostType).values()].sort(byName)) {
     const slash = resource.name.indexOf('/');
     const table = resource.name.slice(0, slash);
     const host: JsonObject = { name: resource.name.slice(slash + 1), ...jsonOf(virtualHostType, resource.bytes, options.registry) };
@@ -79,10 +79,10 @@ function virtualHostsByTable(subject: DumpSubject, options: DumpOptions): Map<st
   return byTable;
 }
 
-/** What the proxy sees: a later part's resource or `hides` covers the same name of the earlier ones. */
-function merged(subject: DumpSubject, type: TypeUrl): Map<string, EncodedResource> {
+/** What the proxy sees, by name: a later part's resource or `hides` covers the same name of the earlier ones. */
+export function resourcesSeen({ parts }: Pick<DumpSubject, 'parts'>, type: TypeUrl): Map<string, EncodedResource> {
   const seen = new Map<string, EncodedResource>();
-  for (const part of subject.parts) {
+  for (const part of parts) {
     const table = part.table(type);
     if (table === undefined) continue;
     for (const name of seen.keys()) if (table.hides(name)) seen.delete(name);

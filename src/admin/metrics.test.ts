@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { clusterType, routeType } from '../wire/types.ts';
+import type { Part } from '../xds/source.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { fakeStream } from './testing/stream.ts';
 
@@ -28,35 +29,44 @@ test('connected proxies, services and uptime are read at the scrape', async () =
   expect(await scraped(m, 'pilot_virt_services')).toEqual(['pilot_virt_services 3']);
 });
 
-test('convergence runs from the first change of a group to the first response on each stream', async () => {
+const part: Part = { id: 'public', table: () => undefined };
+const changed = new Set([part]);
+
+test('convergence runs from the first change of a group to the first response on each stream that it concerns', async () => {
   const m = metrics();
-  const [page, details] = [fakeStream('page'), fakeStream('details')];
-  for (const s of [page, details]) m.streams.connected(s);
+  const [page, details] = [fakeStream('page', {}, [part]), fakeStream('details', {}, [part])];
+  const gateway = fakeStream('gateway');
+  for (const s of [page, details, gateway]) m.streams.connected(s);
   m.streams.sent(page, clusterType, 100, 1, 0);
   expect(await scraped(m, 'pilot_proxy_convergence_time_count')).toEqual(['pilot_proxy_convergence_time_count 0']);
   m.configEvent('VirtualService', 'update');
   nowMs += 30;
   m.configEvent('DestinationRule', 'add');
   nowMs += 10;
-  m.settled();
+  m.settled(changed);
   nowMs += 20;
   m.streams.sent(page, routeType, 100, 1, 0);
+  m.flushed();
   m.streams.sent(page, clusterType, 100, 1, 0);
+  m.streams.sent(gateway, clusterType, 100, 1, 0);
   nowMs += 40;
   m.streams.sent(details, routeType, 100, 1, 0);
   expect(await scraped(m, 'pilot_proxy_convergence_time_count')).toEqual(['pilot_proxy_convergence_time_count 2']);
   expect(await scraped(m, 'pilot_proxy_convergence_time_sum')).toEqual(['pilot_proxy_convergence_time_sum 0.16']);
   expect(await scraped(m, 'pilot_push_triggers')).toEqual(['pilot_push_triggers{type="config"} 1']);
-  expect(await scraped(m, 'pilot_xds_pushes')).toEqual(['pilot_xds_pushes{type="cds"} 2', 'pilot_xds_pushes{type="rds"} 2']);
+  expect(await scraped(m, 'pilot_xds_pushes')).toEqual(['pilot_xds_pushes{type="cds"} 3', 'pilot_xds_pushes{type="rds"} 2']);
 });
 
-test('a proxy that comes between a change and its visibility converges with its first response', async () => {
+test('a change without effect is not added to the next one', async () => {
   const m = metrics();
-  m.configEvent('Service', 'add');
-  const page = fakeStream('page');
+  const page = fakeStream('page', {}, [part]);
   m.streams.connected(page);
+  m.configEvent('Namespace', 'add');
+  m.flushed();
+  nowMs += 60_000;
+  m.configEvent('Service', 'add');
   nowMs += 5;
-  m.settled();
+  m.settled(changed);
   m.streams.sent(page, clusterType, 100, 1, 0);
   expect(await scraped(m, 'pilot_proxy_convergence_time_sum')).toEqual(['pilot_proxy_convergence_time_sum 0.005']);
 });

@@ -1,7 +1,7 @@
 /** What the daemon measures, under istiod's names where istiod has one, so that its dashboards and alerts go on working. */
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { shortName } from '../wire/types.ts';
-import type { StreamObserver, StreamStatus, TypeUrl } from '../xds/source.ts';
+import type { Part, StreamObserver, StreamStatus, TypeUrl } from '../xds/source.ts';
 import { caMetrics, type CaMetrics } from './ca-metrics.ts';
 
 export interface MetricsOptions {
@@ -16,10 +16,12 @@ export interface Metrics {
   readonly registry: Registry;
   readonly streams: StreamObserver;
   readonly ca: CaMetrics;
-  /** An object was added, updated or deleted by a source; the change counts as under way until `settled`. */
+  /** An object was added, updated or deleted by a source; the change counts as under way until `flushed`. */
   configEvent(kind: string, event: 'add' | 'update' | 'delete'): void;
-  /** What had changed is translated and visible to the streams. */
-  settled(): void;
+  /** These parts have changed and are visible to the streams, which have not sent anything of it yet. */
+  settled(changed: Pick<ReadonlyMap<Part, unknown>, 'has'>): void;
+  /** Everything that had changed is translated, whether a part has changed by it or not. */
+  flushed(): void;
 }
 
 const rejectTypes = ['cds', 'eds', 'lds', 'rds'] as const;
@@ -94,11 +96,11 @@ export function createMetrics(options: MetricsOptions): Metrics {
     const g: Gauge = new Gauge({ name, help, labelNames, registers, collect: () => collect(g) });
   }
 
-  /** Of the changes that no settling has covered yet, and of those that the last settling covered. */
+  /** Of the changes that are not translated yet, and of those that became visible last. */
   let pendingSinceMs: number | undefined;
-  let visibleSinceMs: number | undefined;
-  /** Streams that have had their part of the last visible change. */
-  let converged = new WeakSet<StreamStatus>();
+  let visibleSinceMs = 0;
+  /** Streams that have not had their part of the last visible change. */
+  const due = new Set<StreamStatus>();
 
   /** Label values of a stream's reject gauges, to take them away again. */
   const rejected = new Map<StreamStatus, Map<string, string>>();
@@ -112,11 +114,10 @@ export function createMetrics(options: MetricsOptions): Metrics {
   const streams: StreamObserver = {
     connected: (stream) => {
       connected.add(stream);
-      // What it is sent first is no change.
-      converged.add(stream);
     },
     disconnected: (stream) => {
       connected.delete(stream);
+      due.delete(stream);
       for (const type of rejected.get(stream)?.keys() ?? []) clearReject(stream, type);
       rejected.delete(stream);
     },
@@ -125,10 +126,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
       const type = shortName(typeUrl);
       pushes.inc({ type: type.toLowerCase() });
       sizes.observe({ type: typeUrl }, bytes);
-      if (visibleSinceMs !== undefined && !converged.has(stream)) {
-        converged.add(stream);
-        convergence.observe((options.nowMs() - visibleSinceMs) / 1000);
-      }
+      if (due.delete(stream)) convergence.observe((options.nowMs() - visibleSinceMs) / 1000);
     },
     acked: (stream, typeUrl, _nonce, latencyMs) => {
       const type = shortName(typeUrl);
@@ -156,12 +154,15 @@ export function createMetrics(options: MetricsOptions): Metrics {
       pendingSinceMs ??= options.nowMs();
       events.inc({ type: kind, event });
     },
-    settled: () => {
+    settled: (changed) => {
       if (pendingSinceMs === undefined) return;
       visibleSinceMs = pendingSinceMs;
-      pendingSinceMs = undefined;
-      converged = new WeakSet();
+      due.clear();
+      for (const stream of connected) if (stream.subscription.parts.some((part) => changed.has(part))) due.add(stream);
       triggers.inc({ type: 'config' });
+    },
+    flushed: () => {
+      pendingSinceMs = undefined;
     },
   };
 }

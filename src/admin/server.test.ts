@@ -53,7 +53,12 @@ test('syncz shows each type and the worst of them', async () => {
       route_sent: 'n7',
       route_acked: 'n6',
       resources: {
-        RDS: { state: 'ERROR', lastError: 'Only unique values', heldBack: ['9080/reviews'], sentTime: '2023-11-14T22:13:20.000Z' },
+        RDS: {
+          state: 'ERROR',
+          lastError: 'Only unique values',
+          heldBack: [{ name: '9080/reviews', madeFrom: ['VirtualService/shop/9080/reviews (reviews.yaml:3)'] }],
+          sentTime: '2023-11-14T22:13:20.000Z',
+        },
       },
     },
     { proxy: 'details.shop', state: 'SYNCED' },

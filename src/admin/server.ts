@@ -29,10 +29,18 @@ const limits = {
   keepAliveTimeout: 30_000,
 } as const;
 
+const maxConnections = 256;
+
+function limitedServer(): FastifyInstance {
+  const app = fastify(limits);
+  app.server.maxConnections = maxConnections;
+  return app;
+}
+
 /** `/metrics` and `/version` for everybody, `/debug` and `/scopez` for callers on this machine. Not yet listening. */
 export function monitoringServer(options: MonitoringOptions): FastifyInstance {
   const { views, metrics, log } = options;
-  const app = fastify(limits);
+  const app = limitedServer();
   app.get('/metrics', async (_request, reply) => {
     void reply.type(metrics.contentType);
     return metrics.metrics();
@@ -70,7 +78,7 @@ export function monitoringServer(options: MonitoringOptions): FastifyInstance {
 
 /** `/ready`: 200 from the moment that the first full translation is done, 503 before. Not yet listening. */
 export function readinessServer(ready: () => boolean): FastifyInstance {
-  const app = fastify(limits);
+  const app = limitedServer();
   app.get('/ready', async (_request, reply) => {
     void reply.code(ready() ? 200 : 503);
     return ready() ? 'ready\n' : 'the first translation is not done yet\n';

@@ -1,6 +1,6 @@
 /** `/debug/syncz`: how far each proxy is, in istiod's form and with what each type adds to it. */
 import { clusterType, endpointType, extensionConfigType, listenerType, routeType, shortName } from '../wire/types.ts';
-import type { StreamStatus, TypeStatus } from '../xds/source.ts';
+import type { StreamStatus, TypeStatus, TypeUrl } from '../xds/source.ts';
 import { proxyName } from './streams.ts';
 
 export interface SyncStatus {
@@ -29,7 +29,14 @@ export interface TypeSync {
   readonly subscribed: number | '*';
   readonly state: TypeStatus['state'];
   readonly lastError?: string;
-  readonly heldBack: readonly string[];
+  readonly heldBack: readonly HeldBack[];
+}
+
+/** A resource that the proxy has refused and is not sent again until it changes. */
+export interface HeldBack {
+  readonly name: string;
+  /** `Kind/namespace/name (file:line)` of each object that it was made from. */
+  readonly madeFrom: readonly string[];
 }
 
 const istiodFields = [
@@ -60,11 +67,11 @@ export function syncStatus(stream: StreamStatus): SyncStatus {
     connected_at: new Date(stream.connectedAtMs).toISOString(),
     state: worst([...stream.types.values()].map((t) => t.state)),
     ...nonces,
-    resources: Object.fromEntries([...stream.types].map(([type, status]) => [shortName(type), typeSync(status)])),
+    resources: Object.fromEntries([...stream.types].map(([type, status]) => [shortName(type), typeSync(stream, type, status)])),
   };
 }
 
-function typeSync(status: TypeStatus): TypeSync {
+function typeSync({ subscription }: StreamStatus, type: TypeUrl, status: TypeStatus): TypeSync {
   return {
     sent: status.sentNonce,
     acked: status.ackedNonce,
@@ -72,7 +79,7 @@ function typeSync(status: TypeStatus): TypeSync {
     subscribed: status.subscribed,
     state: status.state,
     ...(status.lastError === undefined ? {} : { lastError: status.lastError }),
-    heldBack: status.heldBack,
+    heldBack: status.heldBack.map((name) => ({ name, madeFrom: subscription.explain(type, name)?.objects ?? [] })),
   };
 }
 

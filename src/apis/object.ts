@@ -29,6 +29,11 @@ export interface ConfigObject<K extends string = string, S = unknown> {
   /** `spec` of the kinds that have one; for Secret and ConfigMap the object without its metadata. */
   readonly spec: S;
   readonly origin: Origin;
+  /**
+   * Stands in for an object of a security kind that is refused and has no earlier version: it holds at most the selector, and protects as much as
+   * can be protected. Absent from all others.
+   */
+  readonly unreadable?: true;
 }
 
 export function objectKey(kind: string, namespace: string, name: string): ObjectKey {

@@ -15,6 +15,8 @@ export interface ParsedObject {
   readonly key: ObjectKey;
   /** Absent where an API server with validation would have refused the object, or where its kind is not read. */
   readonly object?: ConfigObject;
+  /** For a refused object of a security kind: what is to be in force where there is no earlier version. What it selects is closed, not open. */
+  readonly standIn?: ConfigObject;
   readonly problems: readonly Problem[];
 }
 
@@ -31,7 +33,30 @@ export function parseObject(raw: unknown, origin: Origin): ParsedObject {
     problems.push({ object: key, path, reason, severity, message: text, origin: originOf(origin, path) });
   };
   const object = parse(raw, origin, report);
-  return object === undefined ? { key, problems } : { key, object, problems };
+  if (object !== undefined) return { key, object, problems };
+  const standIn = standInFor(raw, origin);
+  return standIn === undefined ? { key, problems } : { key, standIn, problems };
+}
+
+/** As much of a refused security object as says where it is and what it selects; a selector that cannot be read selects all. */
+function standInFor(raw: unknown, origin: Origin): ConfigObject | undefined {
+  if (!isObject(raw) || typeof raw['apiVersion'] !== 'string' || typeof raw['kind'] !== 'string' || !isSecurity(raw['apiVersion']))
+    return undefined;
+  const definition = findKind(raw['apiVersion'], raw['kind']);
+  if (definition === undefined) return undefined;
+  const meta = readMetadata(raw['metadata'], definition.scope, () => undefined);
+  if (meta === undefined) return undefined;
+  const { resourceVersion: _resourceVersion, ...names } = meta;
+  const selector = isObject(raw['spec']) && isObject(raw['spec']['selector']) ? raw['spec']['selector']['matchLabels'] : undefined;
+  const readable = isObject(selector) && Object.values(selector).every((value) => typeof value === 'string');
+  return {
+    kind: raw['kind'],
+    apiVersion: raw['apiVersion'],
+    ...names,
+    spec: readable ? { selector: { matchLabels: selector } } : {},
+    origin,
+    unreadable: true,
+  };
 }
 
 function parse(raw: unknown, origin: Origin, report: Report): ConfigObject | undefined {

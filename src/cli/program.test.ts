@@ -69,7 +69,7 @@ const status = {
   state: 'ERROR',
   resources: {
     CDS: { state: 'SYNCED', heldBack: [] },
-    RDS: { state: 'ERROR', lastError: 'Only unique values', heldBack: ['9080'] },
+    RDS: { state: 'ERROR', lastError: 'Only unique values', heldBack: [{ name: '9080', madeFrom: ['VirtualService/shop/x (x.yaml:1)'] }] },
   },
 };
 const answers: Readonly<Record<string, [number, unknown]>> = {
@@ -106,7 +106,7 @@ test('proxy-status shows each type and ends with 1 where a proxy has rejected so
       'page.shop  sidecar  SYNCED  -    -    ERROR  -     -    spiffe://cluster.local/ns/shop/sa/page',
       '',
       'page.shop rejected RDS: Only unique values',
-      '  held back: 9080',
+      '  held back: 9080, made from VirtualService/shop/x (x.yaml:1)',
       '',
     ].join('\n'),
   );

@@ -58,7 +58,7 @@ function rejections(status: SyncStatus): string[] {
   return Object.entries(status.resources)
     .filter(([, r]) => r.lastError !== undefined)
     .map(([type, r]) => {
-      const held = r.heldBack.length === 0 ? '' : `\n  held back: ${r.heldBack.join(', ')}`;
-      return `\n${status.proxy} rejected ${type}: ${r.lastError ?? ''}${held}\n`;
+      const held = r.heldBack.map((h) => `  held back: ${h.name}, made from ${h.madeFrom.join(', ') || 'no object'}\n`);
+      return `\n${status.proxy} rejected ${type}: ${r.lastError ?? ''}\n${held.join('')}`;
     });
 }

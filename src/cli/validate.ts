@@ -1,4 +1,5 @@
 /** `mizzen validate`: the checks that the daemon makes on what it reads, without a daemon. */
+import { stat } from 'node:fs/promises';
 import { Command } from 'commander';
 import { type ObjectKey, originText } from '../apis/object.ts';
 import type { Problem } from '../apis/problem.ts';
@@ -16,13 +17,14 @@ const columns: readonly Column<Problem>[] = [
 
 export function validateCommand(): Command {
   return new Command('validate')
-    .description('check manifests: syntax, fields, values, and what is not translated yet')
+    .description('check manifests: syntax, fields, values, what is not translated yet, and in folders what they name of each other')
     .argument('<path...>', 'files, or folders of manifests')
     .addOption(outputOption())
     .addHelpText(
       'after',
       `
-Errors end with status 1; warnings (unknown fields, fields without effect) do not.
+Errors end with status 1; warnings (unknown fields, fields without effect, names that nothing has) do not. Names of other objects are looked up
+only where a folder is given: a file alone need not hold what it names.
 
 Examples:
   mizzen validate deploy/samples/bookshop
@@ -32,10 +34,18 @@ ${exitCodesHelp}`,
     .action(async (paths: readonly string[], options: { output: OutputFormat }) => {
       const loaded = await Promise.all(paths.map(load));
       const objects = loaded.reduce((n, l) => n + l.objects.length, 0);
-      const problems = loaded.flatMap((l) => l.problems);
+      const problems = [...loaded.flatMap((l) => l.problems), ...(await crossProblems(paths, loaded))];
       process.stdout.write(problemsText(problems, objects, options.output));
       if (problems.some((p) => p.severity === 'error')) process.exitCode = exitCodes.problem;
     });
+}
+
+async function crossProblems(paths: readonly string[], loaded: readonly LoadedDirectory[]): Promise<Problem[]> {
+  const folders = await Promise.all(paths.map(async (path) => (await stat(path)).isDirectory()));
+  if (!folders.includes(true)) return [];
+  // Not loaded for a file: it brings the whole model.
+  const { referenceProblems } = await import('../discovery/offline.ts');
+  return referenceProblems(loaded.flatMap((l) => l.objects));
 }
 
 /** A CliError where the path itself cannot be read; everything that is wrong in it is a problem. */

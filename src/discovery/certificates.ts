@@ -49,6 +49,7 @@ export function openCertificates(options: {
   const now = Date.now;
   const plugged = join(stateDir, 'cacerts');
   const authority = existsSync(plugged) ? loadPluggedAuthority(plugged, now()) : loadSelfSignedAuthority(stateDir, mesh.trustDomain, now());
+  options.metrics.expiry(Math.min(...authority.roots.map((root) => root.validToDate.getTime())), authority.notAfter.getTime());
   const bundle = new TrustBundle(mesh.trustDomain, mesh.trustDomainAliases, authority.roots);
   const ca = new CertificateAuthority({ authority, bundle, now, defaultTtlMs: ttlMs });
   const serving = new ServingCertificate({

@@ -10,6 +10,7 @@ import { combineObservers, StreamRegistry } from '../admin/streams.ts';
 import type { AdminViews } from '../admin/views.ts';
 import { parseMeshConfig } from '../apis/mesh-config-parse.ts';
 import { objectKey } from '../apis/object.ts';
+import { References } from '../analysis/references.ts';
 import { untranslatedPaths } from '../apis/untranslated.ts';
 import { gatewaySecret } from '../ca/credentials.ts';
 import { CertificateService } from '../ca/service.ts';
@@ -64,24 +65,26 @@ class Daemon {
     const objects = new Objects(graph);
     const metrics = createMetrics({
       version: options.version,
-      nowMs: Date.now,
+      nowMs: () => performance.now(),
       serviceCount: () => count(objects.kinds.Service.keysNow()) + count(objects.kinds.ServiceEntry.keysNow()),
       virtualServiceCount: () => count(objects.kinds.VirtualService.keysNow()),
     });
+    const onFault = (collection: string, key: string, error: unknown): void =>
+      log.scope('model').error({ collection, key, err: error }, 'fault in a translation; its last result stays in force');
     let identities: IdentityParts | undefined;
     const snapshot = new Snapshot(objects, {
       validator: createValidator(registry),
       untranslated: untranslatedPaths,
       readCredential: (name, lookup) => gatewaySecret(name, lookup, Date.now()),
-      onFault: (collection, key, error) =>
-        log.scope('model').error({ collection, key, err: error }, 'fault in a translation; its last result stays in force'),
+      onFault,
       admit: (node, caller) => admit(node, caller),
       identityPart: (caller) => identities?.acquire(caller),
     });
+    const references = new References(snapshot.mesh, onFault);
     const pacer = new Pacer({
       flush: () => {
         snapshot.flush();
-        metrics.settled();
+        metrics.flushed();
       },
       now: () => performance.now(),
       after: (ms, task) => {
@@ -130,6 +133,8 @@ class Daemon {
     identities = new IdentityParts(certificates.workloads, snapshot.partTouched.bind(snapshot), () => pacer.changed());
     snapshot.flush();
 
+    // Before the hub listens: it sends at once.
+    snapshot.onSettled((changed) => metrics.settled(changed));
     const streams = new StreamRegistry();
     const rejections = new NackProblems();
     const hub = new Hub({
@@ -146,7 +151,7 @@ class Daemon {
 
     const views: AdminViews = {
       streams: () => streams.streams(),
-      problems: () => [...intake.problems(), ...snapshot.problems(), ...rejections.problems()],
+      problems: () => [...intake.problems(), ...references.problems(), ...snapshot.problems(), ...rejections.problems()],
       services: () => [...snapshot.mesh.services.keysNow()].sort().flatMap((key) => snapshot.mesh.services.peek(key) ?? []),
       endpoints: () =>
         [...snapshot.mesh.services.keysNow()].sort().flatMap((key) => {

@@ -1,10 +1,12 @@
 /** The daemon's translation without a daemon: manifests in, what a proxy would get out. No identity, no secrets of workloads. */
 import { readFile } from 'node:fs/promises';
+import { References } from '../analysis/references.ts';
 import { parseMeshConfig } from '../apis/mesh-config-parse.ts';
-import { objectKey } from '../apis/object.ts';
+import { type ConfigObject, objectKey } from '../apis/object.ts';
 import type { Problem } from '../apis/problem.ts';
 import { untranslatedPaths } from '../apis/untranslated.ts';
 import { gatewaySecret } from '../ca/credentials.ts';
+import { Mesh } from '../mesh/mesh.ts';
 import { Objects } from '../mesh/objects.ts';
 import { Snapshot } from '../snapshot/snapshot.ts';
 import { loadDirectory } from '../sources/directory/load.ts';
@@ -29,11 +31,10 @@ export async function offlineMesh(path: string, meshConfigFile?: string): Promis
     validator: createValidator(registry),
     untranslated: untranslatedPaths,
     readCredential: (name, lookup) => gatewaySecret(name, lookup, Date.now()),
-    onFault: (collection, key, cause) => {
-      throw new Error(`fault in the translation of ${collection} ${key}`, { cause });
-    },
+    onFault,
     admit: () => undefined,
   });
+  const references = new References(snapshot.mesh, onFault);
   const key = objectKey('MeshConfig', '', meshConfigFile ?? '');
   const meshConfig =
     meshConfigFile === undefined ? undefined : parseMeshConfig(await readFile(meshConfigFile, 'utf8'), { file: meshConfigFile }, key);
@@ -41,5 +42,19 @@ export async function offlineMesh(path: string, meshConfigFile?: string): Promis
   const { objects: upserts, problems } = await loadDirectory(path);
   intake.apply({ upserts, deletes: [], problems });
   snapshot.flush();
-  return { snapshot, registry, problems: () => [...intake.problems(), ...snapshot.problems()] };
+  return { snapshot, registry, problems: () => [...intake.problems(), ...references.problems(), ...snapshot.problems()] };
+}
+
+/** Problems between objects: what one names and none of the others has. Throws on a fault of ours. */
+export function referenceProblems(objects: readonly ConfigObject[]): Problem[] {
+  const held = new Objects(new Graph());
+  const mesh = new Mesh(held, { onFault, untranslated: untranslatedPaths });
+  const references = new References(mesh, onFault);
+  new Intake({ objects: held, changed: () => {}, event: () => {} }).apply({ upserts: objects, deletes: [], problems: [] });
+  held.graph.flush();
+  return references.problems();
+}
+
+function onFault(collection: string, key: string, cause: unknown): never {
+  throw new Error(`fault in the translation of ${collection} ${key}`, { cause });
 }

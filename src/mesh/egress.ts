@@ -28,9 +28,13 @@ export function egressHosts(mesh: Mesh, sidecar: Sidecar | undefined, namespace:
   return { catchAll, byPort, all: new Set([...catchAll, ...[...byPort.values()].flatMap((s) => [...s])]) };
 }
 
-/** Whether a Sidecar lets the host be seen in the route table of a port. */
-export function seenAt(hosts: EgressHosts, port: number, host: string): boolean {
-  return (hosts.byPort.get(port) ?? hosts.catchAll).has(host);
+/** `<port>|<host>` for each port with listeners of its own, `*|<host>` for the others, and `<port>|` for the port itself. */
+export function* seenAtPorts(hosts: EgressHosts): Iterable<string> {
+  for (const host of hosts.catchAll) yield `*|${host}`;
+  for (const [port, seen] of hosts.byPort) {
+    yield `${port}|`;
+    for (const host of seen) yield `${port}|${host}`;
+  }
 }
 
 function* hostsOf(mesh: Mesh, pattern: string, namespace: string): Iterable<string> {

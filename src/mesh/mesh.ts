@@ -73,10 +73,10 @@ export class Mesh {
   /** By `key=value` of the selector's first pair; empty: selects every gateway proxy. */
   readonly gatewaysBySelector: Index<MeshGateway>;
   readonly authorizationPolicies: Derived<AuthorizationPolicy, MeshAuthorizationPolicy>;
-  private readonly authorizationByNamespace: Index<MeshAuthorizationPolicy>;
-  private readonly requestAuthenticationByNamespace: Index<RequestAuthentication>;
-  private readonly peerAuthenticationByNamespace: Index<PeerAuthentication>;
-  private readonly sidecarsByNamespace: Index<Sidecar>;
+  private readonly authorizationBySelector: Index<MeshAuthorizationPolicy>;
+  private readonly requestAuthenticationBySelector: Index<RequestAuthentication>;
+  private readonly peerAuthenticationBySelector: Index<PeerAuthentication>;
+  private readonly sidecarsBySelector: Index<Sidecar>;
   private readonly mergedRules: MemoTable<MeshDestinationRule | undefined>;
 
   constructor(objects: Objects, options: MeshOptions) {
@@ -120,9 +120,11 @@ export class Mesh {
     this.workloadsByLabel = this.workloads.index((w) => Object.entries(w.labels).map(([k, v]) => `${w.namespace}|${k}=${v}`));
     this.workloadsByAddress = this.workloads.index((w) => w.addresses);
 
-    this.peerAuthenticationByNamespace = kinds.PeerAuthentication.index((o) => [o.namespace]);
-    this.requestAuthenticationByNamespace = kinds.RequestAuthentication.index((o) => [o.namespace]);
-    this.sidecarsByNamespace = kinds.Sidecar.index((o) => [o.namespace]);
+    this.peerAuthenticationBySelector = kinds.PeerAuthentication.index((o) => [selectorKey(o.namespace, o.spec.selector?.matchLabels)]);
+    this.requestAuthenticationBySelector = kinds.RequestAuthentication.index((o) => [
+      selectorKey(o.namespace, o.spec.selector?.matchLabels),
+    ]);
+    this.sidecarsBySelector = kinds.Sidecar.index((o) => [selectorKey(o.namespace, o.spec.workloadSelector?.labels)]);
 
     this.endpoints = new Derived<Service, ServiceEndpoints>({
       name: 'endpoints',
@@ -172,11 +174,11 @@ export class Mesh {
         namespace: o.namespace,
         spec: o.spec,
         dryRun: /^(1|t|true)$/i.test(o.annotations['istio.io/dry-run'] ?? ''),
-        untranslated: options.untranslated(o),
+        untranslated: o.unreadable === true ? ['spec'] : options.untranslated(o),
       }),
       onFault,
     });
-    this.authorizationByNamespace = this.authorizationPolicies.index((p) => [p.namespace]);
+    this.authorizationBySelector = this.authorizationPolicies.index((p) => [selectorKey(p.namespace, p.spec.selector?.matchLabels)]);
   }
 
   /** Service of a host as seen from a namespace: its own first, then Kubernetes' and the oldest. `undefined`: seen by all. */
@@ -240,23 +242,21 @@ export class Mesh {
 
   /** mTLS of a workload: port, workload, namespace, mesh; the oldest of several. Istio's default is PERMISSIVE. */
   peerAuthentication(namespace: string, labels: Readonly<Record<string, string>>): PeerAuthenticationResult {
+    const { kinds } = this.objects;
     const root = this.objects.meshConfig().rootNamespace;
-    const own = this.policies(namespace);
+    const at = (ns: string): PeerAuthentication[] =>
+      candidates(this.peerAuthenticationBySelector, ns, labels, (key) => kinds.PeerAuthentication.get(key)).sort(byAge);
+    const own = at(namespace);
     const forWorkload = own.find((p) => hasSelector(p) && matchesLabels(p.spec.selector?.matchLabels ?? {}, labels));
     const forNamespace = namespace === root ? undefined : own.find((p) => !hasSelector(p));
-    const forMesh = (namespace === root ? own : this.policies(root)).find((p) => !hasSelector(p));
+    const forMesh = (namespace === root ? own : at(root)).find((p) => !hasSelector(p));
     let mode: MtlsMode = 'PERMISSIVE';
-    for (const policy of [forMesh, forNamespace, forWorkload]) mode = mtlsMode(policy?.spec.mtls?.mode) ?? mode;
+    for (const policy of [forMesh, forNamespace, forWorkload]) {
+      mode = policy?.unreadable === true ? 'STRICT' : (mtlsMode(policy?.spec.mtls?.mode) ?? mode);
+    }
     const ports: Record<number, MtlsMode> = {};
     for (const [port, mtls] of Object.entries(forWorkload?.spec.portLevelMtls ?? {})) ports[Number(port)] = mtlsMode(mtls.mode) ?? mode;
     return { mode, ports };
-  }
-
-  private policies(namespace: string): PeerAuthentication[] {
-    return [...this.peerAuthenticationByNamespace.keys(namespace)]
-      .map((key) => this.objects.kinds.PeerAuthentication.get(key))
-      .filter((p) => p !== undefined)
-      .sort(byAge);
   }
 
   /**
@@ -264,13 +264,14 @@ export class Mesh {
    * workload is held back.
    */
   authorizationOf(namespace: string, labels: Readonly<Record<string, string>>): MeshAuthorizationPolicy[] {
+    const { kinds } = this.objects;
     const root = this.objects.meshConfig().rootNamespace;
     const namespaces = [...new Set([root, namespace])];
     const policies = namespaces.flatMap((ns) =>
-      present([...this.authorizationByNamespace.keys(ns)].map((key) => this.authorizationPolicies.get(key))),
+      candidates(this.authorizationBySelector, ns, labels, (key) => this.authorizationPolicies.get(key)),
     );
     const requests = namespaces.flatMap((ns) =>
-      present([...this.requestAuthenticationByNamespace.keys(ns)].map((key) => this.objects.kinds.RequestAuthentication.get(key))),
+      candidates(this.requestAuthenticationBySelector, ns, labels, (key) => kinds.RequestAuthentication.get(key)),
     );
     const held = requests.map((o): MeshAuthorizationPolicy => {
       const spec = o.spec.selector === undefined ? {} : { selector: o.spec.selector };
@@ -283,13 +284,10 @@ export class Mesh {
 
   /** The Sidecar of a workload: the one that selects it, its namespace's, the root namespace's. */
   sidecarOf(namespace: string, labels: Readonly<Record<string, string>>): Sidecar | undefined {
-    const root = this.objects.meshConfig().rootNamespace;
-    const at = (ns: string): Sidecar[] =>
-      [...this.sidecarsByNamespace.keys(ns)]
-        .map((key) => this.objects.kinds.Sidecar.get(key))
-        .filter((s) => s !== undefined)
-        .sort(byAge);
+    const { kinds } = this.objects;
+    const at = (ns: string): Sidecar[] => candidates(this.sidecarsBySelector, ns, labels, (key) => kinds.Sidecar.get(key)).sort(byAge);
     const own = at(namespace);
+    const root = this.objects.meshConfig().rootNamespace;
     return (
       own.find((s) => s.spec.workloadSelector !== undefined && matchesLabels(s.spec.workloadSelector.labels ?? {}, labels)) ??
       own.find((s) => s.spec.workloadSelector === undefined) ??
@@ -319,6 +317,21 @@ function failoverPriorities({ spec }: MeshDestinationRule): string[] {
 
 function present<T>(values: readonly (T | undefined)[]): T[] {
   return values.filter((value) => value !== undefined);
+}
+
+function selectorKey(namespace: string, selector: Readonly<Record<string, string>> | undefined): string {
+  return `${namespace}|${firstPair(selector ?? {}) ?? ''}`;
+}
+
+/** Objects of a namespace that may select a workload: those without a selector and those whose first pair it has. No others are read. */
+function candidates<V, T>(
+  index: Index<V>,
+  namespace: string,
+  labels: Readonly<Record<string, string>>,
+  get: (key: string) => T | undefined,
+): T[] {
+  const buckets = ['', ...Object.entries(labels).map(([key, value]) => `${key}=${value}`)];
+  return present(buckets.flatMap((bucket) => [...index.keys(`${namespace}|${bucket}`)]).map(get));
 }
 
 function mtlsMode(mode: string | undefined): MtlsMode | undefined {

@@ -5,6 +5,8 @@ import type { Gateway } from '../apis/gateway.ts';
 import type { KubernetesService } from '../apis/kubernetes-service.ts';
 import { defaultMeshConfig, type MeshConfig } from '../apis/mesh-config.ts';
 import { keyOf, type ConfigObject, type ObjectKey } from '../apis/object.ts';
+import { originOf } from '../apis/parse.ts';
+import type { Problem } from '../apis/problem.ts';
 import type { PeerAuthentication } from '../apis/peer-authentication.ts';
 import type { RequestAuthentication } from '../apis/request-authentication.ts';
 import type { Secret } from '../apis/secret.ts';
@@ -86,6 +88,12 @@ export class Objects {
   /** The object as it was written, unrecorded; for messages. */
   object(key: ObjectKey): ConfigObject | undefined {
     return this.all.get(key);
+  }
+
+  /** The problem with the file and line of its field, or the version, where the object has one. */
+  locate(problem: Problem): Problem {
+    const origin = problem.origin ?? this.all.get(problem.object)?.origin;
+    return origin === undefined ? problem : { ...problem, origin: originOf(origin, problem.path) };
   }
 
   objects(): IterableIterator<ConfigObject> {

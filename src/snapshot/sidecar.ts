@@ -2,7 +2,7 @@
 import { keyOf, type ObjectKey } from '../apis/object.ts';
 import type { MeshConfig } from '../apis/mesh-config.ts';
 import type { IstioEgressListener, Sidecar } from '../apis/sidecar.ts';
-import { egressHosts, seenAt, type EgressHosts } from '../mesh/egress.ts';
+import { egressHosts, seenAtPorts, type EgressHosts } from '../mesh/egress.ts';
 import { isHttp, type InterceptionMode } from '../mesh/model.ts';
 import { protocolOf } from '../mesh/protocol.ts';
 import { slotsOf, wildcard, type Slot } from '../mesh/slots.ts';
@@ -54,13 +54,15 @@ export class SidecarPart extends SnapshotPart implements SlotSource {
     };
     const levels = views.flatMap((v) => [v.clusters, v.endpoints, v.virtualHosts, v.hostTables, v.slots]);
     const only = own(new KeySet(mesh.graph, []).addFixed(['sidecar']));
+    /** Recorded: its entries are made from the object itself, not from all that it names. */
+    const sidecar = (): Sidecar | undefined => (scope.sidecar === undefined ? undefined : mesh.objects.kinds.Sidecar.get(scope.sidecar));
     const selection = own(
       new Derived<string, Selection>({
         name: `${id} hosts`,
         from: only,
         reads: [mesh.services, mesh.virtualServices],
         compute: () => {
-          const object = scope.sidecar === undefined ? undefined : mesh.objects.kinds.Sidecar.get(scope.sidecar);
+          const object = sidecar();
           return { object, hosts: egressHosts(mesh, object, scope.namespace) };
         },
         onFault: t.onFault,
@@ -91,13 +93,18 @@ export class SidecarPart extends SnapshotPart implements SlotSource {
       routeType,
       lists('hostTables', hosts, [], (host) => merged((v) => v.hostTables, host)),
     );
+    // Membership only: what a host's resources are made from is the host's own, and the Sidecar, not all that the Sidecar names.
+    const seenKeys = own(new KeySet(mesh.graph, [selection])).addLists(selection, (s) => seenAtPorts(s.hosts));
+    const seen = own(new Derived<string, true>({ name: `${id} seen`, from: seenKeys, compute: () => true, onFault: t.onFault }));
+    const seenAt = (port: number, host: string): boolean => {
+      sidecar();
+      return seen.get(`${seen.get(`${port}|`) === true ? port : '*'}|${host}`) === true;
+    };
     this.follow(
       virtualHostType,
-      lists('virtualHosts', hosts, [], (host) => {
-        const selected = selection.get('sidecar');
-        if (selected === undefined) return [];
-        return merged((v) => v.virtualHosts, host).filter((r) => seenAt(selected.hosts, Number(routeOf(r.name)), host));
-      }),
+      lists('virtualHosts', hosts, [seen], (host) =>
+        merged((v) => v.virtualHosts, host).filter((r) => seenAt(Number(routeOf(r.name)), host)),
+      ),
     );
 
     const captured = scope.interceptionMode !== 'NONE';
@@ -105,12 +112,10 @@ export class SidecarPart extends SnapshotPart implements SlotSource {
       new Derived<string, readonly Slot[]>({
         name: `${id} slots`,
         from: hosts,
-        reads: [selection, mesh.endpoints],
+        reads: [seen, mesh.endpoints],
         compute: (host) => {
           const service = mesh.serviceAt(host, scope.namespace);
-          const selected = selection.get('sidecar');
-          if (service === undefined || selected === undefined) return undefined;
-          return slotsOf(mesh, service).filter((slot) => seenAt(selected.hosts, slot.port, host));
+          return service === undefined ? undefined : slotsOf(mesh, service).filter((slot) => seenAt(slot.port, host));
         },
         equals: (a, b) => JSON.stringify(a) === JSON.stringify(b),
         onFault: t.onFault,
@@ -122,10 +127,10 @@ export class SidecarPart extends SnapshotPart implements SlotSource {
     this.follow(
       listenerType,
       lists('egressListeners', bound, [this.slots], (index, problems) => {
-        const selected = selection.get('sidecar');
-        const listener = selected?.object?.spec.egress?.[Number(index)];
-        if (selected?.object === undefined || listener === undefined) return [];
-        return [buildBoundListener(t, listener, Number(index), selected.object, this, problems)];
+        const object = sidecar();
+        const listener = object?.spec.egress?.[Number(index)];
+        if (object === undefined || listener === undefined) return [];
+        return [buildBoundListener(t, listener, Number(index), object, this, problems)];
       }),
     );
     const tables = own(new KeySet(mesh.graph, [selection, this.slots]))
@@ -135,9 +140,7 @@ export class SidecarPart extends SnapshotPart implements SlotSource {
       .addLists(this.slots, (slots) => (captured ? sharedPorts(slots) : []));
     this.follow(
       routeType,
-      lists('tables', tables, [], (port, problems) => [
-        buildSharedTable(t, port, problems, meshOf(t, selection.get('sidecar')?.object), objectsOf(selection.get('sidecar'))),
-      ]),
+      lists('tables', tables, [], (port, problems) => [buildSharedTable(t, port, problems, meshOf(t, sidecar()), objectsOf(sidecar()))]),
     );
     this.follow(
       clusterType,
@@ -153,9 +156,7 @@ export class SidecarPart extends SnapshotPart implements SlotSource {
       );
       this.follow(
         listenerType,
-        lists('virtualOutbound', only, [], (_key, problems) => [
-          buildVirtualOutbound(t, problems, meshOf(t, selection.get('sidecar')?.object)),
-        ]),
+        lists('virtualOutbound', only, [], (_key, problems) => [buildVirtualOutbound(t, problems, meshOf(t, sidecar()))]),
       );
     }
   }
@@ -193,6 +194,6 @@ function meshOf(t: Translation, sidecar: Sidecar | undefined): MeshConfig {
   return mode === undefined ? config : { ...config, outboundTrafficPolicy: { mode } };
 }
 
-function objectsOf(selection: Selection | undefined): ObjectKey[] {
-  return selection?.object === undefined ? [] : [keyOf(selection.object)];
+function objectsOf(sidecar: Sidecar | undefined): ObjectKey[] {
+  return sidecar === undefined ? [] : [keyOf(sidecar)];
 }

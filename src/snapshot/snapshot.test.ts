@@ -132,6 +132,18 @@ describe('views', () => {
     expect(snapshot.problems()).toMatchObject([{ object: 'RequestAuthentication/ns0/jwt', reason: 'Held', severity: 'error' }]);
   });
 
+  it('hold back a workload whose policy cannot be read', () => {
+    const unreadable: ConfigObject = {
+      ...object('AuthorizationPolicy', 'ns0', 'ap', { selector: { matchLabels: { app: 'svc0' } } }),
+      unreadable: true,
+    };
+    const snapshot = snapshotOf([...objects, unreadable]);
+    openProxy(snapshot, nodeOf('svc1-0', 'ns1'));
+    expect(snapshot.problems()).toEqual([]);
+    openProxy(snapshot, nodeOf('svc0-0', 'ns0'));
+    expect(snapshot.problems()).toMatchObject([{ object: 'AuthorizationPolicy/ns0/ap', path: 'spec', reason: 'Held' }]);
+  });
+
   it('keep private hosts and the short names of other namespaces out', () => {
     const hidden = object('ServiceEntry', 'ns1', 'se', {
       hosts: ['hidden.example.com'],
@@ -194,6 +206,23 @@ describe('provenance', () => {
     );
     expect(of(listenerType, 'virtualInbound')).toEqual(expect.arrayContaining(['AuthorizationPolicy/ns0/ap (ns0/ap.yaml:7)']));
     expect(of(listenerType, 'virtualInbound')).not.toContain('WorkloadEntry/ns0/svc1-0 (ns0/svc1-0.yaml:7)');
+  });
+
+  it('of a workload with a Sidecar names that Sidecar and none of its neighbours', () => {
+    const sidecar = object('Sidecar', 'ns0', 'sc0', { workloadSelector: { labels: { app: 'svc0' } }, egress: [{ hosts: ['./*'] }] });
+    const other = object('Sidecar', 'ns0', 'sc1', { workloadSelector: { labels: { app: 'svc1' } }, egress: [{ hosts: ['./*'] }] });
+    const proxy = openProxy(snapshotOf([...objects, sidecar, other]), nodeOf('svc0-0', 'ns0'));
+    expect(proxy.explain(virtualHostType, '80/svc1.ns0.svc.cluster.local:80')?.objects).toEqual([
+      'DestinationRule/ns0/dr (ns0/dr.yaml:7)',
+      'Service/ns0/svc1 (ns0/svc1.yaml:7)',
+      'Sidecar/ns0/sc0 (ns0/sc0.yaml:7)',
+    ]);
+    expect(proxy.explain(listenerType, 'virtualInbound')?.objects).toEqual([
+      'AuthorizationPolicy/ns0/ap (ns0/ap.yaml:7)',
+      'PeerAuthentication/ns0/default (ns0/default.yaml:7)',
+      'Service/ns0/svc0 (ns0/svc0.yaml:7)',
+      'Sidecar/ns0/sc0 (ns0/sc0.yaml:7)',
+    ]);
   });
 
   it('changing an object that a resource does not name never changes its bytes', () => {

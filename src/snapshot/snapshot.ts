@@ -132,7 +132,7 @@ export class Snapshot implements ResourceSource {
     const seen = new Map<string, Problem>();
     for (const problems of this.problemsByPlace.values())
       for (const problem of problems) seen.set(`${problem.object}|${problem.path}|${problem.message}`, problem);
-    return [...seen.values()];
+    return [...seen.values()].map((problem) => this.objects.locate(problem));
   }
 
   get partCount(): number {

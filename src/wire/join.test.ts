@@ -10,6 +10,7 @@ import {
   deltaResource,
   deltaResponse,
   field,
+  Joined,
   routeConfigurationFields,
   sotwResource,
   sotwResponse,
@@ -94,4 +95,13 @@ test('lengths are right at the edges of a varint byte', () => {
   }
   // A field number above 15 has a tag of two bytes.
   expect(fromBinary(ClusterSchema, stringField(28, 'stat')).altStatName).toBe('stat');
+});
+
+test('a message in pieces is copied as a whole, behind what is there', () => {
+  const joined = new Joined([Uint8Array.of(1, 2), new Uint8Array(0), Uint8Array.of(3)]);
+  expect(joined.byteLength).toBe(3);
+  const target = Buffer.alloc(5, 9);
+  expect(joined.copy(target, 1)).toBe(3);
+  expect([...target]).toEqual([9, 1, 2, 3, 9]);
+  expect([...joined.toBytes()]).toEqual([1, 2, 3]);
 });

@@ -3,6 +3,7 @@ import { create } from '@bufbuild/protobuf';
 import { credentials, makeGenericClientConstructor, Server, ServerCredentials, type ServerDuplexStream } from '@grpc/grpc-js';
 import { afterEach, expect, test } from 'vitest';
 import { DeltaDiscoveryRequestSchema, type DeltaDiscoveryRequest } from '#gen/envoy/service/discovery/v3/discovery_pb.js';
+import { Joined } from './join.ts';
 import { loadServices } from './services.ts';
 
 const services = loadServices(readFileSync(new URL('../../generated/services.binpb', import.meta.url)));
@@ -30,15 +31,16 @@ test('a descriptor set without the services is refused by name', () => {
   );
 });
 
-test('over a real stream requests are decoded and responses pass as they are', async () => {
+test('over a real stream requests are decoded and responses pass as they are, in pieces too', async () => {
   const server = new Server();
   const received = new Promise<DeltaDiscoveryRequest>((resolve) => {
     server.addService(services.aggregatedDiscovery, {
       StreamAggregatedResources: () => undefined,
-      DeltaAggregatedResources: (call: ServerDuplexStream<DeltaDiscoveryRequest, Uint8Array>) => {
+      DeltaAggregatedResources: (call: ServerDuplexStream<DeltaDiscoveryRequest, Uint8Array | Joined>) => {
         call.once('data', (request: DeltaDiscoveryRequest) => {
           resolve(request);
           call.write(Uint8Array.of(8, 1, 255));
+          call.write(new Joined([Uint8Array.of(8, 2), Uint8Array.of(7)]));
           call.end();
         });
       },
@@ -55,9 +57,17 @@ test('over a real stream requests are decoded and responses pass as they are', a
   cleanups.push(() => client.close());
   const { DeltaAggregatedResources: method } = services.aggregatedDiscovery;
   const stream = client.makeBidiStreamRequest(method.path, method.requestSerialize, method.responseDeserialize);
-  const answer = new Promise<Uint8Array>((resolve, reject) => stream.once('data', resolve).once('error', reject));
+  const answers: number[][] = [];
+  const ended = new Promise((resolve, reject) => {
+    stream.on('data', (bytes: Uint8Array) => answers.push([...bytes]));
+    stream.once('end', resolve).once('error', reject);
+  });
   stream.write(create(DeltaDiscoveryRequestSchema, { typeUrl: 't', node: { id: 'n' }, initialResourceVersions: { a: '1' } }));
   const request = await received;
   expect([request.typeUrl, request.node?.id, request.initialResourceVersions]).toEqual(['t', 'n', { a: '1' }]);
-  expect([...(await answer)]).toEqual([8, 1, 255]);
+  await ended;
+  expect(answers).toEqual([
+    [8, 1, 255],
+    [8, 2, 7],
+  ]);
 });

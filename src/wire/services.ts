@@ -4,16 +4,17 @@ import { loadFileDescriptorSetFromBuffer, type MethodDefinition, type ServiceDef
 import { DeltaDiscoveryRequestSchema, DiscoveryRequestSchema } from '#gen/envoy/service/discovery/v3/discovery_pb.js';
 import { IstioCertificateRequestSchema, IstioCertificateResponseSchema } from '#gen/istio/v1/auth/ca_pb.js';
 import { encode } from './encode.ts';
+import { Joined } from './join.ts';
 
 /**
  * The gRPC services that mizzen serves. Paths and stream kinds come from the descriptors; messages are decoded by the generated
  * schemas, which know every field of Envoy's current API and keep those that they do not.
  */
 export interface Services {
-  /** Requests are decoded; responses are bytes from join.ts and are passed on as they are. */
+  /** Requests are decoded; responses are bytes or pieces from join.ts and are passed on as they are. */
   readonly aggregatedDiscovery: {
-    readonly StreamAggregatedResources: Method<MessageShape<typeof DiscoveryRequestSchema>, Uint8Array>;
-    readonly DeltaAggregatedResources: Method<MessageShape<typeof DeltaDiscoveryRequestSchema>, Uint8Array>;
+    readonly StreamAggregatedResources: JoiningMethod<MessageShape<typeof DiscoveryRequestSchema>>;
+    readonly DeltaAggregatedResources: JoiningMethod<MessageShape<typeof DeltaDiscoveryRequestSchema>>;
   };
   readonly certificates: {
     readonly CreateCertificate: Method<
@@ -34,6 +35,11 @@ export interface Method<Request, Response> {
   readonly responseDeserialize: (bytes: Buffer) => Response;
 }
 
+/** A method whose responses a server may give in pieces; a client gets bytes. */
+export interface JoiningMethod<Request> extends Method<Request, Uint8Array> {
+  readonly responseSerialize: (value: Uint8Array | Joined) => Buffer;
+}
+
 /** `descriptorSet`: the bytes of `generated/services.binpb`. Throws when a service is missing in it. */
 export function loadServices(descriptorSet: Uint8Array): Services {
   const definitions = loadFileDescriptorSetFromBuffer(bufferOf(withoutFields(descriptorSet)));
@@ -46,8 +52,8 @@ export function loadServices(descriptorSet: Uint8Array): Services {
   const ca = service('istio.v1.auth.IstioCertificateService');
   return {
     aggregatedDiscovery: {
-      StreamAggregatedResources: method(ads, 'StreamAggregatedResources', messageCodec(DiscoveryRequestSchema), bytesCodec),
-      DeltaAggregatedResources: method(ads, 'DeltaAggregatedResources', messageCodec(DeltaDiscoveryRequestSchema), bytesCodec),
+      StreamAggregatedResources: joiningMethod(ads, 'StreamAggregatedResources', messageCodec(DiscoveryRequestSchema)),
+      DeltaAggregatedResources: joiningMethod(ads, 'DeltaAggregatedResources', messageCodec(DeltaDiscoveryRequestSchema)),
     },
     certificates: {
       CreateCertificate: method(
@@ -86,6 +92,18 @@ const bytesCodec: Codec<Uint8Array> = { serialize: bufferOf, deserialize: (bytes
 
 function messageCodec<S extends DescMessage>(schema: S): Codec<MessageShape<S>> {
   return { serialize: (message) => bufferOf(encode(schema, message)), deserialize: (bytes) => fromBinary(schema, bytes) };
+}
+
+function joiningMethod<Request>(service: ServiceDefinition, name: string, request: Codec<Request>): JoiningMethod<Request> {
+  return { ...method(service, name, request, bytesCodec), responseSerialize: serializeJoined };
+}
+
+/**
+ * All that grpc-js does with what a serializer gives is to ask for `byteLength` and to have it copied behind the header of the frame (`copy`), which
+ * pieces can as well as a Buffer. So a response is copied once.
+ */
+function serializeJoined(value: Uint8Array | Joined): Buffer {
+  return value instanceof Joined ? (value as unknown as Buffer) : bufferOf(value);
 }
 
 function method<Request, Response>(

@@ -268,6 +268,18 @@ describe('a reconnect', () => {
     expect(client.stream.types.get(EDS)?.subscribed).toBe('*');
   });
 
+  test('a client that warms for want of endpoints whose cluster is to go gets them emptied, else it would never ask for clusters', () => {
+    const world = mesh();
+    const client = world.delta();
+    client.send('EDS', { sub: ['c1', 'gone'], claims: { c1: '1', gone: '1' } });
+    expect(client.settle()).toEqual(['EDS c1@1']);
+    world.pass(1000);
+    expect(client.settle()).toEqual(['EDS gone@empty']);
+    client.send('CDS', { claims: { c1: '1', c2: '1', gone: '1' } });
+    client.send('LDS', { claims: { l: '1', virtualInbound: '1' } });
+    expect(client.settle()).toEqual(['CDS', 'LDS', 'CDS -gone']);
+  });
+
   test('a route table that is sent is followed by all of its hosts, whatever is claimed', () => {
     const client = mesh().delta();
     client.send('RDS', { sub: ['80'], claims: { '80': '0' } });
@@ -451,6 +463,22 @@ describe('large answers', () => {
     expect(world.hub.bytesInFlight).toBe(0);
   });
 
+  test('a slow reader is not waited for', () => {
+    const world = new World(undefined, { maxBytesInFlight: 100_000 });
+    world.source.part('out').put(CDS, { name: 'c', version: '1', bytes: new Uint8Array(80_000) });
+    world.flush();
+    const [a, b] = [world.delta(), world.delta()];
+    a.wire.slow = true;
+    a.send('CDS');
+    b.send('CDS');
+    world.pass(4000);
+    expect(b.got()).toEqual([]);
+    world.pass(2000);
+    expect(b.got()).toEqual(['CDS c@1']);
+    a.wire.flush();
+    expect(world.hub.bytesInFlight).toBe(0);
+  });
+
   test('what a stream that ends has in flight is given back', () => {
     const world = new World(undefined, { maxBytesInFlight: 100_000 });
     world.source.part('out').put(CDS, { name: 'c', version: '1', bytes: new Uint8Array(80_000) });
@@ -459,9 +487,20 @@ describe('large answers', () => {
     a.wire.slow = true;
     a.send('CDS');
     b.send('CDS');
-    world.pass(61_000);
-    expect(a.wire.ended).toEqual({ code: 'RESOURCE_EXHAUSTED', details: 'nothing was read for 61 s' });
+    a.stream.disconnected('gone');
+    world.turn();
     expect(b.got()).toEqual(['CDS c@1']);
+  });
+
+  test('a stream that reads nothing is ended', () => {
+    const world = mesh();
+    const a = world.delta();
+    a.wire.slow = true;
+    a.send('CDS');
+    world.pass(60_000);
+    expect(a.wire.ended).toBeUndefined();
+    world.pass(1000);
+    expect(a.wire.ended).toEqual({ code: 'RESOURCE_EXHAUSTED', details: 'nothing was read for 61 s' });
   });
 });
 

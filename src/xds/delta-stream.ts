@@ -20,6 +20,8 @@ export interface DeltaRequest {
 /** Types that one stream may subscribe to, and requests that it may send while a change is being translated. */
 const maxTypes = 32;
 const maxWaitingRequests = 1000;
+/** How long a warming client may take to ask for clusters before it gets no endpoints where there are none. */
+const goneEndpointsPatienceMs = 1000;
 
 /** Decided content of a response before it is sent; deciding changes nothing, so that it can be repeated after a wait. */
 interface Draft extends ResponseContent {
@@ -40,6 +42,8 @@ export class DeltaStream extends Stream {
   readonly #waiting: DeltaRequest[] = [];
   /** Clusters that went out on this stream before EDS was subscribed; undefined: all of them. */
   #clustersSent: Set<string> | undefined = new Set();
+  /** Endpoints of clusters that are to go, asked for by a client that has not asked for clusters: it warms, maybe for want of these. */
+  readonly #goneEndpoints = new Set<string>();
   readonly #removedClusters = new Set<string>();
   #removedClustersSinceMs = 0;
 
@@ -101,8 +105,19 @@ export class DeltaStream extends Stream {
       if (state.repair?.underWay === true && nowMs - state.sentAtMs > unackedPatienceMs) state.repair.giveUpOutstanding();
     }
     const removalDue = this.#removedClusters.size > 0 && nowMs - this.#removedClustersSinceMs >= removalPatienceMs;
-    const listenersDue = nowMs - this.connectedAtMs >= clustersPatienceMs && this.types.get(listenerType)?.answerDue === true;
+    const listenersDue = nowMs - this.connectedAtMs >= clustersPatienceMs && [...namesClusters].some((type) => this.#isDue(type));
+    const endpoints = this.types.get(endpointType);
+    if (nowMs - this.connectedAtMs >= goneEndpointsPatienceMs && endpoints !== undefined) {
+      for (const name of this.#goneEndpoints) endpoints.owed.add(name);
+      if (this.#goneEndpoints.size > 0) this.resume();
+      this.#goneEndpoints.clear();
+    }
     if (removalDue || listenersDue || this.#inFlight() > 0) this.resume();
+  }
+
+  #isDue(type: TypeUrl): boolean {
+    const state = this.types.get(type);
+    return state !== undefined && (state.answerDue || state.owed.size > 0);
   }
 
   protected override released(): void {
@@ -149,6 +164,7 @@ export class DeltaStream extends Stream {
     const state = new DeltaType(request.typeUrl);
     this.types.set(request.typeUrl, state);
     this.#ordered = [...this.types.values()].sort((a, b) => servingRank(a.type) - servingRank(b.type));
+    if (state.type === clusterType) this.#goneEndpoints.clear();
     const claims = Object.entries(request.initialResourceVersions);
     const doubts = this.#doubts.get(state.type) ?? none;
     if (claims.length > 0 || doubts.size > 0) {
@@ -199,6 +215,7 @@ export class DeltaStream extends Stream {
     const { claims } = state;
     if (claims === undefined || state.selection.follows) return;
     const clusters = state.type === endpointType ? this.#clustersSent : none;
+    if (state.type === endpointType) this.#compareEndpointClaims(state, claims);
     for (const name of state.owed) {
       const version = claims.get(name);
       if (clusters === undefined || clusters.has(name) || version === undefined) continue;
@@ -211,6 +228,24 @@ export class DeltaStream extends Stream {
     // What changes from here on is not what was compared, even if the answer has to wait.
     state.pointers ??= this.#view.pointers(state.type);
     state.claims = undefined;
+  }
+
+  /**
+   * The client's routes are those of its earlier stream and may be until they are compared. Endpoints of a cluster that is to go stay until it goes,
+   * and those of a cluster that is new to the client are not waited for: it has the cluster before its request for them arrives, and the routes.
+   */
+  #compareEndpointClaims(state: DeltaType, claims: ReadonlyMap<string, string>): void {
+    const clusters = this.types.get(clusterType);
+    if (clusters !== undefined && !clusters.selection.wildcard) return;
+    for (const name of state.owed) {
+      const gone = this.#view.find(endpointType, name) === undefined && this.#view.find(clusterType, name) === undefined;
+      if (!gone || !claims.has(name)) continue;
+      state.owed.delete(name);
+      if (clusters === undefined) this.#goneEndpoints.add(name);
+    }
+    for (const name of this.#clustersSent ?? none) {
+      if (this.#view.find(endpointType, name) !== undefined) this.#subscribe(state, name);
+    }
   }
 
   /** The names of all clusters' endpoints, as Envoy asks for them: hold none of them. */
@@ -251,7 +286,7 @@ export class DeltaStream extends Stream {
 
   /** False when the stream has to wait. */
   #serve(state: DeltaType, withChanges: boolean): boolean {
-    if (state.type === listenerType && this.#clustersAreMissing()) return true;
+    if (namesClusters.has(state.type) && this.#clustersAreMissing()) return true;
     if (state.type === virtualHostType) return this.#serveHosts(state, withChanges) && this.#serveRepair(state);
     if (state.pointers === undefined && !state.answerDue && state.owed.size === 0) return true;
     const draft = state.pointers === undefined ? this.#firstAnswer(state) : this.#laterAnswer(state, withChanges);
@@ -269,7 +304,7 @@ export class DeltaStream extends Stream {
     return this.writable && this.#serveRepair(state);
   }
 
-  /** On a reconnect during warming Envoy asks for listeners and endpoints before it asks for clusters. */
+  /** On a reconnect during warming Envoy asks for endpoints, listeners and routes before it asks for clusters. */
   #clustersAreMissing(): boolean {
     if (this.types.has(clusterType) || !this.types.has(endpointType)) return false;
     return this.shared.now() - this.connectedAtMs < this.shared.limits.clustersPatienceMs;
@@ -373,19 +408,26 @@ export class DeltaStream extends Stream {
     let resources = content.own.length;
     for (const step of content.steps) resources += step.resources.length;
     this.shared.observer.sent(this, state.type, message.byteLength, resources, content.removed.length);
-    if (state.type === clusterType) this.#clustersWereSent(content);
+    if (state.type === clusterType) this.#clustersWereSent(state, content);
     if (state.type === routeType) this.#routesWereSent(state, content);
     return nonce;
   }
 
-  /** A changed EDS cluster warms until its endpoints come after it, changed or not; Envoy does not ask for them again. */
-  #clustersWereSent(content: ResponseContent): void {
+  /**
+   * A changed EDS cluster warms until its endpoints come after it, changed or not; Envoy does not ask for them again. For those of a new cluster it
+   * will ask, but routes may name the cluster before that request is here.
+   */
+  #clustersWereSent(state: DeltaType, content: ResponseContent): void {
     const endpoints = this.types.get(endpointType);
     if (endpoints === undefined && content.steps.length > 0) this.#clustersSent = undefined;
     const names = endpoints?.touched ?? this.#clustersSent;
     if (names === undefined) return;
     const add = ({ name }: EncodedResource): void => {
-      if (endpoints === undefined || this.#view.find(endpointType, name) !== undefined) names.add(name);
+      if (endpoints !== undefined) {
+        if (this.#view.find(endpointType, name) === undefined) return;
+        if (state.selection.wildcard) endpoints.selection.subscribe(name, true);
+      }
+      names.add(name);
     };
     for (const step of content.steps) step.resources.forEach(add);
     for (const own of content.own) add(own.resource);
@@ -499,6 +541,8 @@ export class DeltaStream extends Stream {
 }
 
 const none: ReadonlySet<string> = new Set();
+/** Types whose resources are of no use before the clusters that they name. */
+const namesClusters: ReadonlySet<TypeUrl> = new Set([listenerType, routeType, virtualHostType]);
 
 function sizeOf(content: ResponseContent): number {
   let bytes = 128;

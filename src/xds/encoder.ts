@@ -1,5 +1,5 @@
 import { deltaResource, field, sotwResource, stringField, routeConfigurationFields, virtualHostFields } from '../wire/join.ts';
-import { clusterType, endpointType, routeType, virtualHostType } from '../wire/types.ts';
+import { routeType, virtualHostType } from '../wire/types.ts';
 import type { EncodedResource } from '../wire/resource.ts';
 import type { Table, TypeUrl } from './source.ts';
 
@@ -159,6 +159,3 @@ function join(frames: readonly Uint8Array[]): Uint8Array {
 
 /** `vhds { config_source { ads {} initial_fetch_timeout {} resource_api_version: V3 } }`; with the default timeout Envoy serves 404 after 15 s. */
 const vhdsField = field(routeConfigurationFields.vhds, field(1, field(3), field(4), Uint8Array.of(6 * 8, 2)));
-
-/** Types of which a resource is asked for because another names it. */
-export const outerType: Readonly<Record<string, TypeUrl>> = { [endpointType]: clusterType };

@@ -21,6 +21,8 @@ const maxRefusals = 64;
  */
 export class Repair {
   readonly #queue: RepairGroup[] = [];
+  /** Names of `#queue`; a name may be in two groups of it. */
+  readonly #queued = new Map<string, number>();
   readonly #outstanding = new Map<string, RepairGroup>();
   /** Name to the version that was refused. */
   readonly #held = new Map<string, string>();
@@ -66,7 +68,13 @@ export class Repair {
   /** The group of `next` was sent, or turned out to be empty (`nonce` undefined). */
   sent(nonce: string | undefined): void {
     const group = this.#queue.shift();
-    if (group !== undefined && nonce !== undefined) this.#outstanding.set(nonce, group);
+    if (group === undefined) return;
+    for (const name of group.names) {
+      const count = this.#queued.get(name) ?? 0;
+      if (count > 1) this.#queued.set(name, count - 1);
+      else this.#queued.delete(name);
+    }
+    if (nonce !== undefined) this.#outstanding.set(nonce, group);
   }
 
   /** Whether it was a repair response. */
@@ -93,18 +101,27 @@ export class Repair {
     const refused = this.#held.get(name);
     if (refused === undefined) {
       // What is under way has the old content: set it once more.
-      if (this.#isOutstanding(name) && !this.#isQueued(name)) this.#queue.push({ names: [name], removed: [] });
+      if (this.#isOutstanding(name) && !this.#isQueued(name)) this.#enqueue({ names: [name], removed: [] });
       return 'wait';
     }
     if (version === refused) return 'wait';
     this.#held.delete(name);
     if (version === undefined) return 'remove';
-    this.#queue.push({ names: [name], removed: [] });
+    this.#enqueue({ names: [name], removed: [] });
     return 'wait';
   }
 
+  #enqueue(group: RepairGroup): void {
+    this.#queue.push(group);
+    this.#count(group);
+  }
+
+  #count(group: RepairGroup): void {
+    for (const name of group.names) this.#queued.set(name, (this.#queued.get(name) ?? 0) + 1);
+  }
+
   #isQueued(name: string): boolean {
-    return this.#queue.some((group) => group.names.includes(name));
+    return this.#queued.has(name);
   }
 
   #isOutstanding(name: string): boolean {
@@ -122,7 +139,9 @@ export class Repair {
       const half = Math.ceil(rest.length / 2);
       groups.push({ names: rest.slice(0, half), removed }, { names: rest.slice(half), removed: [] });
     }
-    this.#queue.unshift(...groups.filter((group) => group.names.length > 0 || group.removed.length > 0));
+    const due = groups.filter((group) => group.names.length > 0 || group.removed.length > 0);
+    this.#queue.unshift(...due);
+    for (const group of due) this.#count(group);
   }
 }
 

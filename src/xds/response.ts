@@ -1,4 +1,4 @@
-import { concat, field, stringField } from '../wire/join.ts';
+import { concat, field, Joined, stringField } from '../wire/join.ts';
 import type { TypeUrl } from './source.ts';
 
 /** The fields of a response that only depend on its type and the source's version, kept for the next stream. */
@@ -17,8 +17,7 @@ const controlPlaneIdentifier = 1;
 const stringTag = 2;
 
 /**
- * Puts responses together. It is what a change costs per stream, hence one allocation and copies, where wire/join.ts would encode each field for
- * itself.
+ * Puts responses together. It is what a change costs per stream, hence nothing is copied but the nonce: the rest are pieces that streams share.
  */
 export class ResponseWriter {
   readonly #form: keyof typeof forms;
@@ -31,23 +30,14 @@ export class ResponseWriter {
   }
 
   /** `frames`: `resources` fields. `nonce` is ASCII of at most 127 characters. */
-  write(type: TypeUrl, version: string, nonce: string, frames: readonly Uint8Array[], removed: readonly string[] = []): Uint8Array {
+  write(type: TypeUrl, version: string, nonce: string, frames: readonly Uint8Array[], removed: readonly string[] = []): Joined {
     const head = this.#headOf(type, version);
     const tail = removed.length === 0 ? undefined : this.#removedFields(removed);
-    let length = head.byteLength + 2 + nonce.length + (tail?.byteLength ?? 0);
-    for (const frame of frames) length += frame.byteLength;
-    const bytes = Buffer.allocUnsafe(length);
-    bytes.set(head, 0);
-    let offset = head.byteLength;
-    bytes[offset++] = (forms[this.#form].nonce << 3) | stringTag;
-    bytes[offset++] = nonce.length;
-    offset += bytes.write(nonce, offset, 'latin1');
-    for (const frame of frames) {
-      bytes.set(frame, offset);
-      offset += frame.byteLength;
-    }
-    if (tail !== undefined) bytes.set(tail, offset);
-    return bytes;
+    const nonceField = Buffer.allocUnsafe(2 + nonce.length);
+    nonceField[0] = (forms[this.#form].nonce << 3) | stringTag;
+    nonceField[1] = nonce.length;
+    nonceField.write(nonce, 2, 'latin1');
+    return new Joined(tail === undefined ? [head, nonceField, ...frames] : [head, nonceField, ...frames, tail]);
   }
 
   #headOf(type: TypeUrl, version: string): Uint8Array {

@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { connect } from 'node:http2';
 import { create, fromBinary } from '@bufbuild/protobuf';
@@ -165,7 +164,7 @@ test('a peer that reads nothing is let go of, and its connection broken', async 
   const message = requestSerialize(cds());
   request.write(Buffer.concat([Buffer.of(0, 0, 0, 0, message.byteLength), message]));
   // Nobody reads the response, so that its window stays closed.
-  const gone = Promise.all([once(request, 'close'), once(session, 'close')]);
+  const gone = Promise.all([request, session].map((each) => new Promise((resolve) => each.once('close', resolve))));
   request.on('error', () => undefined);
   session.on('error', () => undefined);
   await until(() => {

@@ -2,6 +2,7 @@ import { status, type ServerDuplexStream, type UntypedServiceImplementation } fr
 import { credentialsOf } from '../identity/grpc.ts';
 import type { CallCredentials } from '../identity/proof.ts';
 import type { DeltaDiscoveryRequest, DiscoveryRequest } from '#gen/envoy/service/discovery/v3/discovery_pb.js';
+import type { Joined } from '../wire/join.ts';
 import { claimedNode } from './claimed-node.ts';
 import type { Hub, Refused } from './hub.ts';
 import type { Caller, ClaimedNode, StreamObserver } from './source.ts';
@@ -45,17 +46,17 @@ export class DiscoveryService {
   /** For `Server.addService`. */
   get handlers(): UntypedServiceImplementation {
     return {
-      DeltaAggregatedResources: (call: ServerDuplexStream<DeltaDiscoveryRequest, Uint8Array>) => {
+      DeltaAggregatedResources: (call: ServerDuplexStream<DeltaDiscoveryRequest, Joined>) => {
         this.#serve<DeltaDiscoveryRequest>(call, (node, caller, wire) => this.#options.hub.openDelta(node, caller, wire));
       },
-      StreamAggregatedResources: (call: ServerDuplexStream<DiscoveryRequest, Uint8Array>) => {
+      StreamAggregatedResources: (call: ServerDuplexStream<DiscoveryRequest, Joined>) => {
         this.#serve<DiscoveryRequest>(call, (node, caller, wire) => this.#options.hub.openSotw(node, caller, wire));
       },
     };
   }
 
   #serve<Request extends { readonly node?: DiscoveryRequest['node'] }>(
-    call: ServerDuplexStream<Request, Uint8Array>,
+    call: ServerDuplexStream<Request, Joined>,
     open: (node: ClaimedNode, caller: Caller, wire: Wire) => (Stream & { receive(request: Request): void }) | Refused,
   ): void {
     const {
@@ -128,18 +129,18 @@ export class DiscoveryService {
 
 /** A grpc-js call as the streams see it. */
 class CallWire implements Wire {
-  readonly #call: ServerDuplexStream<unknown, Uint8Array>;
+  readonly #call: ServerDuplexStream<unknown, Joined>;
   readonly #breakConnection: (peer: string) => void;
   readonly #endGraceMs: number;
   ended = false;
 
-  constructor(call: ServerDuplexStream<unknown, Uint8Array>, breakConnection: (peer: string) => void, endGraceMs: number) {
+  constructor(call: ServerDuplexStream<unknown, Joined>, breakConnection: (peer: string) => void, endGraceMs: number) {
     this.#call = call;
     this.#endGraceMs = endGraceMs;
     this.#breakConnection = breakConnection;
   }
 
-  write(message: Uint8Array, flushed: () => void): void {
+  write(message: Joined, flushed: () => void): void {
     if (this.ended || this.#call.destroyed) return;
     this.#call.write(message, (error?: Error | null) => {
       if (error === undefined || error === null) flushed();

@@ -1,6 +1,7 @@
 import type { Encoder } from './encoder.ts';
 import type { FlightBudget, Waiter } from './budget.ts';
 import type { JoinedRoutes } from './joined-routes.ts';
+import type { Joined } from '../wire/join.ts';
 import type { ResponseWriter } from './response.ts';
 import type { Fanout, Pumped } from './fanout.ts';
 import type { Caller, ResourceSource, StreamObserver, StreamStatus, Subscription, TypeStatus, TypeUrl } from './source.ts';
@@ -8,7 +9,7 @@ import type { Caller, ResourceSource, StreamObserver, StreamStatus, Subscription
 /** The transport of one stream. */
 export interface Wire {
   /** `flushed` is called, later and once, when the network has taken the message; never after an end. */
-  write(message: Uint8Array, flushed: () => void): void;
+  write(message: Joined, flushed: () => void): void;
   end(code: EndCode, details: string): void;
 }
 
@@ -27,6 +28,8 @@ export interface StreamLimits {
   readonly unackedPatienceMs: number;
   /** A stream that takes nothing for this time is ended. Default 60 s. */
   readonly stallMs: number;
+  /** How long a large answer that is not taken holds its share of the budget of all streams. Default 5 s. */
+  readonly budgetPatienceMs: number;
   /** Longest wait of removed clusters for the ACKs of the listeners and routes that no longer name them. Default 5 s. */
   readonly removalPatienceMs: number;
   /** Longest wait of listeners for CDS, which Envoy does not ask for while it warms after a reconnect. Default 5 s. */
@@ -41,6 +44,7 @@ export const defaultLimits: StreamLimits = {
   maxUnackedBytes: 1024 * 1024,
   unackedPatienceMs: 15_000,
   stallMs: 60_000,
+  budgetPatienceMs: 5_000,
   removalPatienceMs: 5_000,
   clustersPatienceMs: 5_000,
   largeBytes: 32 * 1024,
@@ -174,6 +178,8 @@ export abstract class Stream implements StreamStatus, Waiter, Pumped {
       this.end('RESOURCE_EXHAUSTED', `nothing was read for ${Math.round((nowMs - this.#progressAtMs) / 1000)} s`);
       return;
     }
+    // A slow reader goes on by itself, and nobody waits for it.
+    if (this.#pendingBytes > 0 && nowMs - this.#progressAtMs > this.shared.limits.budgetPatienceMs) this.#giveBack(this.#budgetBytes);
     this.checkDeadlines(nowMs);
   }
 
@@ -188,8 +194,7 @@ export abstract class Stream implements StreamStatus, Waiter, Pumped {
     if (this.#closed) return;
     this.#closed = true;
     this.shared.budget.leave(this);
-    if (this.#budgetBytes > 0) this.shared.budget.give(this.#budgetBytes);
-    this.#budgetBytes = 0;
+    this.#giveBack(this.#budgetBytes);
     this.shared.fanout.remove(this);
     this.released();
     this.subscription.close();
@@ -219,8 +224,15 @@ export abstract class Stream implements StreamStatus, Waiter, Pumped {
     return false;
   }
 
+  #giveBack(bytes: number): void {
+    const given = Math.min(bytes, this.#budgetBytes);
+    if (given === 0) return;
+    this.#budgetBytes -= given;
+    this.shared.budget.give(given);
+  }
+
   /** `reserved`: what `reserve` was asked for. */
-  protected write(message: Uint8Array, reserved: number): void {
+  protected write(message: Joined, reserved: number): void {
     const bytes = message.byteLength;
     const taken = reserved < this.shared.limits.largeBytes ? 0 : reserved;
     if (this.#pendingBytes === 0) this.#progressAtMs = this.shared.now();
@@ -231,10 +243,7 @@ export abstract class Stream implements StreamStatus, Waiter, Pumped {
       this.#pendingBytes -= bytes;
       this.#progressAtMs = this.shared.now();
       if (this.#closed) return;
-      if (taken > 0) {
-        this.#budgetBytes -= taken;
-        this.shared.budget.give(taken);
-      }
+      this.#giveBack(taken);
       if (!wasWritable && this.writable) this.shared.fanout.add(this);
     });
   }

@@ -1,4 +1,4 @@
-import type { StreamStatus, TypeStatus } from '../../xds/source.ts';
+import type { Part, StreamStatus, TypeStatus } from '../../xds/source.ts';
 
 export const synced: TypeStatus = {
   subscribed: '*',
@@ -12,13 +12,13 @@ export const synced: TypeStatus = {
 };
 
 /** A connected sidecar of the workload `name` in namespace `shop`. */
-export function fakeStream(name: string, types: Readonly<Record<string, TypeStatus>> = {}): StreamStatus {
+export function fakeStream(name: string, types: Readonly<Record<string, TypeStatus>> = {}, parts: readonly Part[] = []): StreamStatus {
   const id = `sidecar~10.0.0.1~${name}.shop~shop.svc.cluster.local`;
   return {
     subscription: {
       connectionId: `${id}-1`,
       node: { id, cluster: `${name}.shop`, metadata: { CLUSTER_ID: 'Kubernetes' }, userAgentName: 'envoy', userAgentVersion: '1.40.0' },
-      parts: [],
+      parts,
       onPartsChanged: () => {},
       explain: (_type, resource) => ({ part: 'outbound', objects: [`VirtualService/shop/${resource} (reviews.yaml:3)`] }),
       close: () => {},

@@ -1,6 +1,6 @@
 /** Which objects each resource of a proxy was made from, as rows. */
-import type { DumpSubject } from '../../admin/dump.ts';
-import { byPushOrder, pushOrder, shortName } from '../../wire/types.ts';
+import { resourcesSeen, type DumpSubject } from '../../admin/dump.ts';
+import { pushOrder, shortName } from '../../wire/types.ts';
 import type { Column } from '../output.ts';
 
 export interface ExplainRow {
@@ -17,18 +17,11 @@ export const explainColumns: readonly Column<ExplainRow>[] = [
 ];
 
 /** By type in the order in which they are pushed, then by name. */
-export function explainRows({ parts, explain }: DumpSubject): ExplainRow[] {
-  return [...pushOrder].sort(byPushOrder).flatMap((type) => {
-    const names = new Set<string>();
-    for (const part of parts) {
-      const table = part.table(type);
-      if (table === undefined) continue;
-      for (const name of names) if (table.hides(name)) names.delete(name);
-      for (const name of table.names()) names.add(name);
-    }
-    return [...names].sort().map((name) => {
-      const found = explain(type, name);
+export function explainRows(subject: DumpSubject): ExplainRow[] {
+  return pushOrder.flatMap((type) =>
+    [...resourcesSeen(subject, type).keys()].sort().map((name) => {
+      const found = subject.explain(type, name);
       return { type: shortName(type), name, part: found?.part ?? '', objects: found?.objects ?? [] };
-    });
-  });
+    }),
+  );
 }

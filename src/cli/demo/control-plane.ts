@@ -1,11 +1,10 @@
 /** The control plane of the demo: `mizzen discovery` as a child, asked over its own debug API. */
-import { createServer } from 'node:net';
-import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Problem } from '../../apis/problem.ts';
 import type { SyncStatus } from '../../admin/syncz.ts';
 import { getJson } from '../admin-client.ts';
+import { CliError, exitCodes } from '../exit.ts';
+import { freePorts } from './free-ports.ts';
 import { OwnProcess } from './process.ts';
 
 const host = '127.0.0.1';
@@ -29,7 +28,7 @@ export interface ControlPlaneOptions {
 
 /** Resolves when everything is translated once. */
 export async function startControlPlane(options: ControlPlaneOptions, signal: AbortSignal): Promise<ControlPlane> {
-  const [grpc = 0, secureGrpc = 0, monitoring = 0, http = 0] = await freePorts(4);
+  const [grpc = 0, secureGrpc = 0, monitoring = 0, http = 0] = await freePorts(4, host);
   const program = process.argv[1];
   if (program === undefined) throw new Error('the demo is started as a command of the program mizzen');
   const folders = ['--config', options.configDir, '--state', options.stateDir];
@@ -41,7 +40,7 @@ export async function startControlPlane(options: ControlPlaneOptions, signal: Ab
     await ready(`http://${host}:${http}/ready`, AbortSignal.any([signal, AbortSignal.timeout(startLimitMs)]));
   } catch (cause) {
     await child.stop();
-    throw new Error(`mizzen discovery is not ready; the end of its log:\n${child.tail()}`, { cause });
+    throw new CliError(exitCodes.problem, `mizzen discovery is not ready; the end of its log:\n${child.tail()}`, { cause });
   }
   return {
     process: child,
@@ -60,18 +59,4 @@ async function ready(url: string, signal: AbortSignal): Promise<void> {
     if (answer?.status === 200) return;
     await delay(50, undefined, { signal });
   }
-}
-
-/** Ports that were free a moment ago, all different. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer().listen(0, host);
-      await once(server, 'listening');
-      return server;
-    }),
-  );
-  const ports = servers.map((s) => (s.address() as AddressInfo).port);
-  await Promise.all(servers.map((s) => once(s.close(), 'close')));
-  return ports;
 }

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { loadDirectory } from '../../sources/directory/load.ts';
 import { envoyBinary } from '../download/envoy.ts';
+import { CliError, exitCodes } from '../exit.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
 import { OwnProcess } from './process.ts';
 import { prepareProxy, renewToken } from './proxy.ts';
@@ -97,7 +98,10 @@ async function run(options: DemoOptions, around: Surroundings): Promise<void> {
 async function startServices(topology: Topology, stack: AsyncDisposableStack): Promise<void> {
   for (const { service } of topology.workloads) {
     if (service === undefined) continue;
-    const server = await startShopService(service);
+    const server = await startShopService(service).catch((cause: unknown) => {
+      const why = `${service.role} ${service.version} cannot listen: ${(cause as Error).message}`;
+      throw new CliError(exitCodes.problem, `${why}; is another demo running?`, { cause });
+    });
     stack.defer(() => closeServer(server));
   }
 }

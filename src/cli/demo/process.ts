@@ -2,6 +2,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { once } from 'node:events';
+import { CliError, exitCodes } from '../exit.ts';
 
 /** Envoy needs about a second to close its listeners; nothing here has a reason for more. */
 const graceMs = 5000;
@@ -33,7 +34,7 @@ export class OwnProcess {
       const ended = (why: string): void => {
         running.delete(this.#child);
         resolve();
-        if (!this.#stopping) onDeath(new Error(`${name} ended (${why}); the end of its log:\n${this.tail()}`));
+        if (!this.#stopping) onDeath(new CliError(exitCodes.problem, `${name} ended (${why}); the end of its log:\n${this.tail()}`));
       };
       this.#child.once('exit', (code, signal) => ended(signal ?? `status ${String(code)}`));
       this.#child.once('error', (cause) => ended(cause.message));

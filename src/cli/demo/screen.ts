@@ -65,7 +65,7 @@ export function plainScreen(write: (text: string) => void): Screen {
       lastSummary = state.uptimeSeconds;
       const { traffic } = state;
       line(
-        `requests: ${traffic.sent} sent, ${traffic.failed} failed; last ${traffic.recent.length} answered by ${versionsText(traffic)}; mutual TLS: ${mutualTlsText(traffic)}`,
+        `requests: ${traffic.sent} sent, ${traffic.failed} failed${traffic.lastError === '' ? '' : ` (the last: ${traffic.lastError})`}; last ${traffic.recent.length} answered by ${versionsText(traffic)}; mutual TLS: ${mutualTlsText(traffic)}`,
       );
     },
     close: () => {},

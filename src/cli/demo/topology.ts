@@ -3,6 +3,7 @@ import type { ConfigObject } from '../../apis/object.ts';
 import type { Gateway } from '../../apis/gateway.ts';
 import type { Sidecar } from '../../apis/sidecar.ts';
 import type { WorkloadEntry } from '../../apis/workload-entry.ts';
+import { CliError, exitCodes } from '../exit.ts';
 import type { ShopService } from './shop.ts';
 
 export interface DemoWorkload {
@@ -26,13 +27,14 @@ export interface Topology {
 /** Throws with the object's name where the manifests lack what the demo needs. */
 export function topologyOf(objects: readonly ConfigObject[]): Topology {
   const gateway = ofKind<Gateway>(objects, 'Gateway')[0];
-  if (gateway === undefined) throw new Error('the folder declares no Gateway: the demo needs one to send requests through');
+  if (gateway === undefined)
+    throw new CliError(exitCodes.usage, 'the folder declares no Gateway: the demo needs one to send requests through');
   const sidecars = ofKind<Sidecar>(objects, 'Sidecar');
   const workloads = ofKind<WorkloadEntry>(objects, 'WorkloadEntry').map((entry) => demoWorkload(entry, gateway, sidecars));
   const router = workloads.find((w) => w.type === 'router');
   const port = gateway.spec.servers?.find((s) => s.port.protocol === 'HTTP')?.port.number;
-  if (router === undefined) throw new Error(`no WorkloadEntry has the labels that Gateway ${nameOf(gateway)} selects`);
-  if (port === undefined) throw new Error(`Gateway ${nameOf(gateway)} has no server of protocol HTTP`);
+  if (router === undefined) throw new CliError(exitCodes.usage, `no WorkloadEntry has the labels that Gateway ${nameOf(gateway)} selects`);
+  if (port === undefined) throw new CliError(exitCodes.usage, `Gateway ${nameOf(gateway)} has no server of protocol HTTP`);
   return { workloads, gateway: { address: router.address, port } };
 }
 
@@ -49,7 +51,7 @@ function demoWorkload(entry: WorkloadEntry, gateway: Gateway, sidecars: readonly
 function serviceOf(entry: WorkloadEntry, labels: Readonly<Record<string, string>>, sidecar: Sidecar | undefined): ShopService {
   const endpoint = /^(.+):(\d+)$/.exec(sidecar?.spec.ingress?.[0]?.defaultEndpoint ?? '');
   if (endpoint === null) {
-    throw new Error(`no Sidecar with an ingress listener and a defaultEndpoint selects WorkloadEntry ${nameOf(entry)}`);
+    throw new CliError(exitCodes.usage, `no Sidecar with an ingress listener and a defaultEndpoint selects WorkloadEntry ${nameOf(entry)}`);
   }
   const [, address = '', port = ''] = endpoint;
   const out = sidecar?.spec.egress?.find((e) => e.bind !== undefined && e.port?.number !== undefined);

@@ -52,6 +52,40 @@ async function replace(name: string, text: string): Promise<void> {
 
 const address = (sink: RecordingSink, name: string) => (sink.objects.get(key(name))?.spec as { address?: string } | undefined)?.address;
 
+describe('a security object that is refused', () => {
+  const policy = (action: string) => `apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata:
+  name: policy
+  namespace: shop
+spec:
+  selector:
+    matchLabels:
+      app: page
+  action: ${action}
+`;
+  const policyKey = objectKey('AuthorizationPolicy', 'shop', 'policy');
+
+  it('closes what it selects where it has no earlier version, and says so', async () => {
+    await write('policy.yaml', policy('NONE'));
+    const sink = await start();
+    expect(sink.objects.get(policyKey)).toMatchObject({ unreadable: true, spec: { selector: { matchLabels: { app: 'page' } } } });
+    expect(sink.problems.map(({ message }) => message).join()).toContain('until it is mended the workloads that it selects are held back');
+    await replace('policy.yaml', policy('ALLOW'));
+    await sink.until(() => sink.objects.get(policyKey)?.unreadable === undefined);
+    expect(sink.problems).toEqual([]);
+  });
+
+  it('leaves its last good version in force where it has one', async () => {
+    await write('policy.yaml', policy('ALLOW'));
+    const sink = await start();
+    await replace('policy.yaml', policy('NONE'));
+    await sink.until(() => sink.problems.length > 0);
+    expect(sink.objects.get(policyKey)).toMatchObject({ spec: { action: 'ALLOW' } });
+    expect(sink.objects.get(policyKey)?.unreadable).toBeUndefined();
+  });
+});
+
 describe('what is read', () => {
   it('takes several documents, Lists, JSON and sub-folders', async () => {
     await mkdir(join(dir, 'deep/er'), { recursive: true });

@@ -25,6 +25,8 @@ interface ParsedChunk extends Chunk {
   readonly broken: boolean;
   /** Objects that it declares in a form that is refused. */
   readonly refused: readonly ObjectKey[];
+  /** What is in force instead of those of them that have no earlier version. */
+  readonly standIns: readonly Entry[];
 }
 
 export interface Manifest {
@@ -94,6 +96,7 @@ function parseChunk(file: string, chunk: Chunk, lines: FieldLines): ParsedChunk 
   const { values, faults } = parseYaml(chunk.text);
   const entries: Entry[] = [];
   const refused: ObjectKey[] = [];
+  const standIns: Entry[] = [];
   let broken = faults.length > 0;
   const problems = faults.map(({ line, column, message }) =>
     fileProblem(file, `line ${chunk.line + line - 1}, column ${column}: ${message}`, chunk.line + line - 1),
@@ -103,14 +106,15 @@ function parseChunk(file: string, chunk: Chunk, lines: FieldLines): ParsedChunk 
       const at = prefix === '' ? line : (lines.lineOf(chunk.text, document, pathSteps(prefix)) ?? line);
       const position: Position = { file, chunkLine: chunk.line, line: at, text: chunk.text, document, prefix };
       const place = createPlace(position, lines);
-      const { key, object, problems: found } = parseObject(raw, place.origin);
+      const { key, object, standIn, problems: found } = parseObject(raw, place.origin);
       problems.push(...found);
       if (object === undefined && !isNamed(raw)) broken = true;
+      if (standIn !== undefined) standIns.push({ key, object: standIn, place, position, retained: true });
       if (object === undefined) refused.push(key);
       else entries.push({ key, object, place, position, retained: false });
     }
   }
-  return { ...chunk, entries, refused, problems, broken };
+  return { ...chunk, entries, refused, standIns, problems, broken };
 }
 
 function isNamed(raw: unknown): boolean {
@@ -140,8 +144,13 @@ function assemble(file: string, chunks: readonly ParsedChunk[], previous: Manife
     const entry = previous?.entries.get(key);
     if (entry !== undefined && !entries.has(key)) entries.set(key, { ...entry, retained: true });
   }
-  const retained = new Set([...entries.values()].filter((entry) => entry.retained).map((entry) => entry.key));
-  const problems = chunks.flatMap((chunk) => chunk.problems).map((problem) => notingRetained(problem, retained));
+  for (const standIn of chunks.flatMap((chunk) => chunk.standIns)) {
+    if (!entries.has(standIn.key)) entries.set(standIn.key, withUnchangedObject(standIn, previous));
+  }
+  const kept = [...entries.values()].filter((entry) => entry.retained);
+  const retained = new Set(kept.filter(({ object }) => object.unreadable !== true).map(({ key }) => key));
+  const closed = new Set(kept.filter(({ object }) => object.unreadable === true).map(({ key }) => key));
+  const problems = chunks.flatMap((chunk) => chunk.problems).map((problem) => notingClosed(notingRetained(problem, retained), closed));
   return { file, chunks, entries, duplicates, problems, broken };
 }
 
@@ -150,6 +159,12 @@ function notingRetained(problem: Problem, retained: ReadonlySet<ObjectKey>): Pro
   const kept = problem.object.startsWith('File/') ? retained.size > 0 : retained.has(problem.object);
   if (problem.severity !== 'error' || !kept) return problem;
   return { ...problem, message: `${problem.message}; the last good version stays in force` };
+}
+
+function notingClosed(problem: Problem, closed: ReadonlySet<ObjectKey>): Problem {
+  if (problem.severity !== 'error' || !closed.has(problem.object)) return problem;
+  const consequence = problem.object.startsWith('PeerAuthentication/') ? 'take mutual TLS only' : 'are held back';
+  return { ...problem, message: `${problem.message}; until it is mended the workloads that it selects ${consequence}` };
 }
 
 /** Keeps the object of the last version where only text changed: comments, order of fields, quotes. */

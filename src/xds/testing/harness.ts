@@ -1,5 +1,6 @@
 import { fromBinary } from '@bufbuild/protobuf';
 import { DeltaDiscoveryResponseSchema, DiscoveryResponseSchema } from '#gen/envoy/service/discovery/v3/discovery_pb.js';
+import type { Joined } from '../../wire/join.ts';
 import { shortName, typeOfShortName } from '../../wire/types.ts';
 import { Hub, type HubOptions } from '../hub.ts';
 import { FakeSource } from './fake-source.ts';
@@ -30,10 +31,11 @@ export class TestWire implements Wire {
   readonly #unflushed: (() => void)[] = [];
   onWrite: (message: Uint8Array) => void = () => undefined;
 
-  write(message: Uint8Array, flushed: () => void): void {
-    this.written.push(message);
+  write(message: Joined, flushed: () => void): void {
+    const bytes = message.toBytes();
+    this.written.push(bytes);
     this.#unflushed.push(flushed);
-    this.onWrite(message);
+    this.onWrite(bytes);
     if (!this.slow) this.flush();
   }
 

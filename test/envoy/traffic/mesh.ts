@@ -6,7 +6,7 @@ import { execFile } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { onTestFailed } from 'vitest';
+import { afterAll, beforeAll, beforeEach, onTestFailed } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { type App, Apps } from '../harness/apps.ts';
 import { Client } from '../harness/client.ts';
@@ -29,6 +29,10 @@ export interface WorkloadOptions {
   readonly client?: boolean;
   /** `none`: no proxy and no interception. */
   readonly proxy?: 'sidecar' | 'router' | 'none';
+  /** Default REDIRECT; NONE: nothing intercepts, applications use listeners of the Sidecar. */
+  readonly interception?: 'REDIRECT' | 'NONE';
+  /** Further arguments of `mizzen bootstrap`. */
+  readonly bootstrap?: readonly string[];
   /** What the proxy is started with instead of the truth. */
   readonly claims?: { readonly serviceAccount?: string; readonly namespace?: string };
   /** Waits until it has its first configuration. Default true. */
@@ -166,7 +170,8 @@ export class Mesh implements AsyncDisposable {
   }
 
   #add(name: string, options: WorkloadOptions): Workload {
-    const pod = this.network.pod(name, { redirect: (options.proxy ?? 'sidecar') === 'sidecar' });
+    const redirect = (options.proxy ?? 'sidecar') === 'sidecar' && options.interception !== 'NONE';
+    const pod = this.network.pod(name, { redirect });
     const workload = new Workload(name, pod, options);
     // Stopped before the namespaces are removed.
     this.#stack.use(workload);
@@ -198,13 +203,19 @@ export class Mesh implements AsyncDisposable {
         ...['bootstrap', '--dir', folder, '--type', type, '--name', name, '--namespace', namespace, '--service-account', serviceAccount],
         ...['--ip', pod.ip, ...labels, '--locality', options.locality ?? '', '--control-plane', `${address}:${secureGrpc}`],
         ...['--root', join(this.state, 'ca', 'root-cert.pem'), '--token', join(folder, 'token'), '--admin', `${pod.ip}:15000`],
-        ...['--concurrency', '1', '--drain-time', '5'],
+        ...['--concurrency', '1', '--drain-time', '5', '--interception-mode', options.interception ?? 'REDIRECT'],
+        ...(options.bootstrap ?? []),
       ),
     ]);
     this.#folder.write(join('proxies', name, 'token'), token.trim(), 0o600);
     const [, , , ...flags] = command.trim().split(' ');
     const bootstrap: unknown = parse(readFileSync(join(folder, 'bootstrap.yaml'), 'utf8'), { version: '1.1' });
     await workload.startProxy(await Envoy.start({ bootstrap, admin: { address: pod.ip, port: 15000 }, pod, name, flags }));
+  }
+
+  /** Replaces the mesh configuration. */
+  configure(yaml: string): void {
+    this.apply('mesh-config', meshConfig(yaml));
   }
 
   /** Writes one manifest file; returns at once. */
@@ -237,8 +248,9 @@ export class Mesh implements AsyncDisposable {
 
   /** Shows why, when the running test fails: what the control plane logged, and requests that a proxy has failed. */
   explainFailure(): void {
-    onTestFailed(() => {
+    onTestFailed(async () => {
       console.error(`--- mizzen discovery:\n${this.discovery.log(30)}`);
+      console.error(`--- problems:\n${JSON.stringify(await this.problems().catch(String), undefined, 1)}`);
       for (const { name, options, envoy } of [...this.#workloads.values()].filter((w) => w.options.proxy !== 'none')) {
         if (options.awaitReady === false) continue;
         const telling = envoy.logTail(Number.MAX_SAFE_INTEGER).split('\n').filter(isTelling).slice(-20);
@@ -250,6 +262,23 @@ export class Mesh implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#stack.disposeAsync();
   }
+}
+
+/** A mesh for the tests of one suite; call the result in a test. What `options` reads may be made in a hook before. */
+export function useMesh(options: () => MeshOptions): () => Mesh {
+  let mesh: Mesh | undefined;
+  let explained: string | undefined;
+  beforeAll(async () => {
+    mesh = await Mesh.start(options());
+  });
+  beforeEach(() => mesh?.explainFailure());
+  afterAll(async () => {
+    await mesh?.[Symbol.asyncDispose]();
+  });
+  return () => {
+    if (mesh === undefined) throw new Error('the mesh has not started');
+    return mesh;
+  };
 }
 
 /** Warnings, and access logs of what did not go well. */
@@ -277,7 +306,8 @@ function workloadEntry(workload: Workload): string {
   });
 }
 
-function meshConfig(mesh: string): string {
+/** The mesh configuration, with the access logs that the tests show when they fail. */
+export function meshConfig(mesh: string): string {
   return stringify({
     apiVersion: 'v1',
     kind: 'ConfigMap',

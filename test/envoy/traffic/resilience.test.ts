@@ -1,13 +1,13 @@
 /** The control plane and its manifests change under load, and no request fails. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import { needsEnvoy } from '../harness/envoy.ts';
 import { Load } from '../harness/load.ts';
 import { describeWithPods } from '../harness/suites.ts';
 import { eventually } from '../harness/wait.ts';
 import { documents, service } from './manifests.ts';
-import { Mesh } from './mesh.ts';
+import { useMesh } from './mesh.ts';
 
 needsEnvoy();
 
@@ -60,46 +60,37 @@ function routing(n: number): string {
 }
 
 describeWithPods('changes under load', () => {
-  let mesh: Mesh;
+  const mesh = useMesh(() => ({
+    name: 'res',
+    manifests: {
+      strict,
+      reviews: service('reviews', { clusterIp: vip, ports: [{ name: 'http', port: 80, targetPort: 8080 }] }),
+    },
+    workloads: {
+      client: { client: true },
+      ...Object.fromEntries(
+        versions.map((version) => [
+          `reviews-${version}`,
+          { serviceAccount: 'reviews', labels: { app: 'reviews', version }, apps: [{ kind: 'http' as const, port: 8080, version }] },
+        ]),
+      ),
+    },
+  }));
 
-  beforeAll(async () => {
-    mesh = await Mesh.start({
-      name: 'res',
-      manifests: {
-        strict,
-        reviews: service('reviews', { clusterIp: vip, ports: [{ name: 'http', port: 80, targetPort: 8080 }] }),
-      },
-      workloads: {
-        client: { client: true },
-        ...Object.fromEntries(
-          versions.map((version) => [
-            `reviews-${version}`,
-            { serviceAccount: 'reviews', labels: { app: 'reviews', version }, apps: [{ kind: 'http' as const, port: 8080, version }] },
-          ]),
-        ),
-      },
-    });
-  });
-
-  afterAll(async () => {
-    await mesh[Symbol.asyncDispose]();
-  });
-
-  const load = (): Promise<Load> => Load.start({ address: vip, port: 80, host: 'reviews.shop' }, mesh.workload('client').pod);
+  const load = (): Promise<Load> => Load.start({ address: vip, port: 80, host: 'reviews.shop' }, mesh().workload('client').pod);
 
   /** Which versions answer 20 requests. */
   async function answering(): Promise<string[]> {
     const answers = await Promise.all(
-      Array.from({ length: 20 }, () => mesh.workload('client').client.http(vip, 80, { host: 'reviews.shop' })),
+      Array.from({ length: 20 }, () => mesh().workload('client').client.http(vip, 80, { host: 'reviews.shop' })),
     );
     return [...new Set(answers.map((answer) => String(answer.headers['x-version'] ?? answer.status)))].sort();
   }
 
   it('manifests that are rewritten 100 times fail no request', async () => {
-    mesh.explainFailure();
     await using running = await load();
     for (let n = 1; n <= rewrites; n++) {
-      mesh.apply('routing', routing(n));
+      mesh().apply('routing', routing(n));
       // Some rewrites come one by one and some meet in one push.
       await delay(n % 4 === 0 ? 200 : 40);
     }
@@ -107,28 +98,27 @@ describeWithPods('changes under load', () => {
     const result = await running.stop();
     expect(result.failed).toEqual({});
     expect(Object.keys(result.versions).sort()).toEqual([...versions]);
-    expect(await mesh.problems()).toEqual([]);
+    expect(await mesh().problems()).toEqual([]);
   });
 
   it('an endpoint that goes only after its removal has arrived, and comes only when it listens, fails no request', async () => {
-    mesh.explainFailure();
-    mesh.apply('routing', '');
+    mesh().apply('routing', '');
     await eventually('all versions answer', async () => (await answering()).length === 3);
     await using running = await load();
     for (let round = 0; round < 5; round++) {
       for (const version of versions) {
-        mesh.withdraw(`reviews-${version}`);
+        mesh().withdraw(`reviews-${version}`);
         await eventually(
           `${version} is gone`,
           async () =>
-            !(await mesh.endpointsOf('client', 'outbound|80||reviews.shop.svc.cluster.local')).includes(
-              mesh.workload(`reviews-${version}`).pod.ip,
+            !(await mesh().endpointsOf('client', 'outbound|80||reviews.shop.svc.cluster.local')).includes(
+              mesh().workload(`reviews-${version}`).pod.ip,
             ),
         );
-        mesh.announce(`reviews-${version}`);
+        mesh().announce(`reviews-${version}`);
         await eventually(`${version} is back`, async () =>
-          (await mesh.endpointsOf('client', 'outbound|80||reviews.shop.svc.cluster.local')).includes(
-            mesh.workload(`reviews-${version}`).pod.ip,
+          (await mesh().endpointsOf('client', 'outbound|80||reviews.shop.svc.cluster.local')).includes(
+            mesh().workload(`reviews-${version}`).pod.ip,
           ),
         );
       }
@@ -139,14 +129,13 @@ describeWithPods('changes under load', () => {
   });
 
   it('a control plane that is killed and started again fails no request, and what changed meanwhile arrives', async () => {
-    mesh.explainFailure();
-    mesh.apply('routing', routing(1));
+    mesh().apply('routing', routing(1));
     await eventually('the routing is in force', async () => !(await answering()).includes('v2'));
     await using running = await load();
     for (let round = 1; round <= 3; round++) {
-      await mesh.discovery.kill();
-      mesh.apply('routing', routing(100 + 101 * round));
-      await mesh.discovery.restart();
+      await mesh().discovery.kill();
+      mesh().apply('routing', routing(100 + 101 * round));
+      await mesh().discovery.restart();
       const expected = (100 + 101 * round) % 2 === 0 ? 'v2' : 'v3';
       await eventually('the routing written meanwhile is in force', async () => (await answering()).join() === expected, 20_000);
     }

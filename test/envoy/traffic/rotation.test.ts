@@ -1,7 +1,7 @@
 /** Short-lived certificates, and a gateway's own, replaced while requests pass. */
 import { X509Certificate } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import { TestRoot, type KeyAndCertificate } from '../harness/certificates.ts';
 import { type Envoy, needsEnvoy } from '../harness/envoy.ts';
@@ -9,7 +9,7 @@ import { Load } from '../harness/load.ts';
 import { describeWithPods } from '../harness/suites.ts';
 import { eventually } from '../harness/wait.ts';
 import { documents, service } from './manifests.ts';
-import { Mesh } from './mesh.ts';
+import { useMesh } from './mesh.ts';
 
 needsEnvoy();
 
@@ -91,31 +91,22 @@ spec:
 
 describeWithPods('certificates that change under load', () => {
   const root = new TestRoot();
-  let mesh: Mesh;
-
-  beforeAll(async () => {
-    mesh = await Mesh.start({
-      name: 'rot',
-      flags: ['--certificate-ttl', '20s'],
-      manifests: { mesh: manifests, secret: gatewaySecret(root.leaf([host])) },
-      workloads: {
-        client: {},
-        'reviews-1': { serviceAccount: 'reviews', labels: { app: 'reviews' }, apps: [{ kind: 'http', port: 8080, version: '1' }] },
-        'reviews-2': { serviceAccount: 'reviews', labels: { app: 'reviews' }, apps: [{ kind: 'http', port: 8080, version: '2' }] },
-        gateway: { proxy: 'router' },
-      },
-    });
-  });
-
-  afterAll(async () => {
-    await mesh[Symbol.asyncDispose]();
-  });
+  const mesh = useMesh(() => ({
+    name: 'rot',
+    flags: ['--certificate-ttl', '20s'],
+    manifests: { mesh: manifests, secret: gatewaySecret(root.leaf([host])) },
+    workloads: {
+      client: {},
+      'reviews-1': { serviceAccount: 'reviews', labels: { app: 'reviews' }, apps: [{ kind: 'http', port: 8080, version: '1' }] },
+      'reviews-2': { serviceAccount: 'reviews', labels: { app: 'reviews' }, apps: [{ kind: 'http', port: 8080, version: '2' }] },
+      gateway: { proxy: 'router' },
+    },
+  }));
 
   it('five rotations of 20 s certificates fail no request', async () => {
-    mesh.explainFailure();
-    const proxies = ['client', 'reviews-1', 'reviews-2'].map((name) => mesh.workload(name));
+    const proxies = ['client', 'reviews-1', 'reviews-2'].map((name) => mesh().workload(name));
     const seen = new Map(proxies.map(({ name }) => [name, new Set<string>()]));
-    await using load = await Load.start({ address: vip, port: 80, host: 'reviews.shop' }, mesh.workload('client').pod);
+    await using load = await Load.start({ address: vip, port: 80, host: 'reviews.shop' }, mesh().workload('client').pod);
     await eventually(
       'six certificates each',
       async () => {
@@ -126,15 +117,14 @@ describeWithPods('certificates that change under load', () => {
     );
     const result = await load.stop();
     console.log(
-      `rotation: certificates ${[...seen].map(([name, serials]) => `${name} ${serials.size}`).join(', ')}; connections between proxies ${await connectionsTo(mesh.workload('client').envoy, 8080)}`,
+      `rotation: certificates ${[...seen].map(([name, serials]) => `${name} ${serials.size}`).join(', ')}; connections between proxies ${await connectionsTo(mesh().workload('client').envoy, 8080)}`,
     );
     expect(result.failed).toEqual({});
     expect(Object.keys(result.versions).sort()).toEqual(['1', '2']);
   });
 
   it('a gateway whose Secret is replaced fails no request', async () => {
-    mesh.explainFailure();
-    const gateway = mesh.workload('gateway');
+    const gateway = mesh().workload('gateway');
     await using load = await Load.start({
       address: gateway.pod.ip,
       port: 8443,
@@ -143,7 +133,7 @@ describeWithPods('certificates that change under load', () => {
     });
     for (let i = 0; i < replacements; i++) {
       const leaf = root.leaf([host]);
-      mesh.apply('secret', gatewaySecret(leaf));
+      mesh().apply('secret', gatewaySecret(leaf));
       const serial = new X509Certificate(leaf.certificate).serialNumber.toLowerCase();
       await eventually('the new certificate', async () => (await gateway.envoy.admin('/certs')).body.includes(serial));
       // Some requests with each.
