@@ -94,7 +94,10 @@ export class KubeApi implements Disposable {
   #sendOnce(options: ApiRequest, connection: { reused?: boolean }): Promise<{ status: number; body: string }> {
     const { method = 'GET', path, body, contentType = 'application/json', as } = options;
     const impersonation = as === undefined ? {} : { 'impersonate-user': as.user, 'impersonate-group': [...as.groups] };
-    const headers = { accept: 'application/json', 'content-type': contentType, ...this.#authorization, ...impersonation };
+    const sent = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
+    // Said by us, because Node sends the body of a DELETE without it.
+    const length = sent === undefined ? {} : { 'content-type': contentType, 'content-length': sent.length };
+    const headers = { accept: 'application/json', ...length, ...this.#authorization, ...impersonation };
     const { hostname: host, port } = this.#server;
     return new Promise((resolve, reject) => {
       const outgoing = request({ host, port, path, method, headers, agent: this.#agent, timeout: timeoutMs }, (incoming) => {
@@ -109,7 +112,7 @@ export class KubeApi implements Disposable {
         connection.reused = outgoing.reusedSocket;
         reject(fault);
       });
-      outgoing.end(body === undefined ? undefined : JSON.stringify(body));
+      outgoing.end(sent);
     });
   }
 

@@ -25,7 +25,7 @@ const toolsFolder = join(import.meta.dirname, '..', 'tools');
 function requiredVersion(module: string): string {
   const text = readFileSync(join(toolsFolder, 'go.mod'), 'utf8');
   const required = text.split('\n').find((line) => line.startsWith(`\t${module} v`));
-  const version = /^ v(\d+\.\d+\.\d+)$/.exec(required?.slice(module.length + 1) ?? '')?.[1];
+  const version = /^ v(\d+\.\d+\.\d+)(?: \/\/ indirect)?$/.exec(required?.slice(module.length + 1) ?? '')?.[1];
   if (version === undefined) throw new Error(`${toolsFolder}/go.mod requires no release of ${module}`);
   return version;
 }

@@ -28,7 +28,7 @@ export function etcdOptions({ binaries, folder, ports }: Layout): ComponentOptio
   const client = `http://${loopback}:${ports.etcd}`;
   const peer = `http://${loopback}:${ports.etcdPeer}`;
   const urls = [`--listen-client-urls=${client}`, `--advertise-client-urls=${client}`, `--listen-peer-urls=${peer}`];
-  const membership = [`--initial-advertise-peer-urls=${peer}`, `--initial-cluster=default=${peer}`];
+  const membership = [`--initial-advertise-peer-urls=${peer}`, `--initial-cluster=test=${peer}`, '--name=test'];
   return {
     name: 'etcd',
     // Without fsync a write costs microseconds. A killed process loses nothing by that: only a machine that loses power does.

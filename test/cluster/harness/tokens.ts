@@ -30,11 +30,12 @@ export async function podToken(api: KubeApi, pod: RunningPod, options: TokenOpti
   const as = { user: `system:node:${pod.spec.nodeName}`, groups: ['system:nodes', 'system:authenticated'] };
   const answer = await eventually(`a token for pod ${namespace}/${name}`, () =>
     api.request<TokenRequest>({ method: 'POST', path, body, as }).catch((fault: unknown) => {
+      if (!(fault instanceof ApiFault)) throw fault;
       // The node authorizer follows pods by a watch: for a moment it does not know that the pod is the node's.
-      if (fault instanceof ApiFault && fault.status === 403 && /no relationship found/.test(fault.message)) return undefined;
-      throw fault;
+      return fault.status === 403 && /no relationship found/.test(fault.message) ? undefined : fault;
     }),
   );
+  if (answer instanceof ApiFault) throw answer;
   return answer.status.token;
 }
 
