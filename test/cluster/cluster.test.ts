@@ -1,4 +1,8 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, it, onTestFailed } from 'vitest';
 import { eventually } from '../envoy/harness/wait.ts';
 import type { KubeObject } from './harness/api.ts';
@@ -199,6 +203,29 @@ spec:
     await other[Symbol.asyncDispose]();
     expect(running.filter((pid) => isRunning(pid))).toEqual([]);
     expect(existsSync(other.folder.path)).toBe(false);
+  });
+
+  it('leaves nothing behind when a person presses Ctrl-C', async () => {
+    // A group of its own, because a terminal sends the signal to all processes of the group.
+    const main = spawn(process.execPath, [join(import.meta.dirname, 'main.ts')], { detached: true, stdio: ['ignore', 'pipe', 'inherit'] });
+    const { pid: group } = main;
+    if (group === undefined) throw new Error('no process was started');
+    try {
+      let said = '';
+      for await (const line of createInterface({ input: main.stdout })) {
+        said += line;
+        if (said.includes('Ctrl-C')) break;
+      }
+      const [, folder = ''] = /KUBECONFIG=(\S+)\/admin\.kubeconfig/.exec(said) ?? [];
+      expect(existsSync(join(folder, 'etcd'))).toBe(true);
+      const ended = once(main, 'exit');
+      process.kill(-group, 'SIGINT');
+      expect(await ended).toEqual([null, 'SIGINT']);
+      await eventually('the whole group is gone', async () => !isRunning(-group));
+      expect(existsSync(folder)).toBe(false);
+    } finally {
+      if (isRunning(-group)) process.kill(-group, 'SIGKILL');
+    }
   });
 });
 
