@@ -77,11 +77,11 @@ describe('a test cluster', () => {
     const path = `/api/v1/namespaces/access/serviceaccounts/reviews/token`;
     const body = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: {} };
     const { status } = await cluster.api.request<{ status: { token: string } }>({ method: 'POST', path, body });
-    const config = cluster.kubeconfigFor('reviews', status.token);
+    const config = cluster.kubeconfigFor('reviews', status);
     await expect(cluster.kubectl(['--kubeconfig', config, 'get', 'pods', '-n', 'access'])).rejects.toThrow(
       'User "system:serviceaccount:access:reviews" cannot list resource "pods"',
     );
-    await expect(cluster.kubectl(['--kubeconfig', cluster.kubeconfigFor('nobody', 'nonsense'), 'get', 'pods'])).rejects.toThrow(
+    await expect(cluster.kubectl(['--kubeconfig', cluster.kubeconfigFor('nobody', { token: 'nonsense' }), 'get', 'pods'])).rejects.toThrow(
       /Unauthorized|must be logged in/,
     );
     await cluster.apply(`

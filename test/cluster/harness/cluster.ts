@@ -1,12 +1,13 @@
 /** A Kubernetes cluster without nodes that run: etcd, the API server and the controller manager, each a process of this one. */
 import { execFile } from 'node:child_process';
 import { Folder } from '../../envoy/harness/folder.ts';
+import { http } from '../../envoy/harness/http.ts';
 import { freePort, freePorts } from '../../envoy/harness/ports.ts';
 import { KubeApi } from './api.ts';
 import { type Binaries, clusterBinaries } from './binaries.ts';
 import { Component } from './component.ts';
 import { apiServerOptions, apiServerUrl, controllerManagerOptions, etcdOptions, type Layout, writeCredentials } from './components.ts';
-import { ClusterAuthority } from './keys.ts';
+import { ClusterAuthority, type KeyAndCertificate } from './keys.ts';
 import { kubeconfig } from './kubeconfig.ts';
 import { addNamespace } from './objects.ts';
 
@@ -29,7 +30,8 @@ export class TestCluster implements AsyncDisposable {
   /** Path of the administrator's kubeconfig. */
   readonly kubeconfig: string;
   readonly folder: Folder;
-  readonly #kubectl: string;
+  readonly #layout: Layout;
+  readonly #admin: KeyAndCertificate;
   #stack: AsyncDisposableStack;
 
   private constructor(layout: Layout, stack: AsyncDisposableStack) {
@@ -37,9 +39,10 @@ export class TestCluster implements AsyncDisposable {
     this.folder = folder;
     this.url = apiServerUrl(layout);
     this.ca = authority.certificate;
-    const access = { server: this.url, ca: this.ca, user: authority.client('admin', 'system:masters') };
+    this.#admin = authority.client('admin', 'system:masters');
+    const access = { server: this.url, ca: this.ca, user: this.#admin };
     this.kubeconfig = folder.write('admin.kubeconfig', kubeconfig(access), 0o600);
-    this.#kubectl = layout.binaries.kubectl;
+    this.#layout = layout;
     this.#stack = stack;
     this.api = stack.use(new KubeApi(access));
     // Stopped in the opposite order: the API server ends its requests while etcd still answers.
@@ -72,7 +75,7 @@ export class TestCluster implements AsyncDisposable {
 
   /** Path of the program. */
   get kubectlPath(): string {
-    return this.#kubectl;
+    return this.#layout.binaries.kubectl;
   }
 
   /** What kubectl prints, as administrator; throws with its standard error when it fails. */
@@ -80,7 +83,7 @@ export class TestCluster implements AsyncDisposable {
     // Its cache of the API goes with the cluster.
     const env = { ...process.env, KUBECONFIG: this.kubeconfig, HOME: this.folder.path };
     return new Promise((resolve, reject) => {
-      const child = execFile(this.#kubectl, [...args], { env, maxBuffer: 64 << 20, timeout: 60_000 }, (fault, stdout, stderr) => {
+      const child = execFile(this.kubectlPath, [...args], { env, maxBuffer: 64 << 20, timeout: 60_000 }, (fault, stdout, stderr) => {
         if (fault === null) resolve(stdout);
         else reject(new Error(`kubectl ${args.join(' ')}: ${stderr.trim() || fault.message}`, { cause: fault }));
       });
@@ -93,9 +96,26 @@ export class TestCluster implements AsyncDisposable {
     return this.kubectl(['apply', '--server-side', '--force-conflicts', '-f', '-'], yaml);
   }
 
-  /** Writes a kubeconfig for a bearer token, such as a service account's, and returns its path. */
-  kubeconfigFor(name: string, token: string): string {
-    return this.folder.write(`${name}.kubeconfig`, kubeconfig({ server: this.url, ca: this.ca, user: { token } }), 0o600);
+  /** Writes a kubeconfig and returns its path. Without a token it is the administrator's; `server` may be that of a FaultProxy. */
+  kubeconfigFor(name: string, { token, server = this.url }: { readonly token?: string; readonly server?: string }): string {
+    const user = token === undefined ? this.#admin : { token };
+    return this.folder.write(`${name}.kubeconfig`, kubeconfig({ server, ca: this.ca, user }), 0o600);
+  }
+
+  /**
+   * Makes every resourceVersion that a client holds too old: etcd drops its history, and the API server, started again, has none of its own either.
+   * A watch that goes on from there, once it connects again, is told 410 Gone.
+   */
+  async forgetHistory(): Promise<void> {
+    // Some change after what clients have seen; else the newest version is still theirs.
+    const marker = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'history', namespace: 'default' } };
+    const { metadata } = await this.api.apply({ ...marker, data: { forgotten: new Date().toISOString() } });
+    const body = JSON.stringify({ revision: metadata.resourceVersion, physical: true });
+    const answer = await http({ port: this.#layout.ports.etcd, path: '/v3/kv/compaction', method: 'POST', body });
+    if (answer.status !== 200) throw new Error(`etcd refused the compaction: ${answer.status} ${answer.body}`);
+    // Asked to end, it would wait for its watches.
+    await this.apiServer.kill();
+    await this.apiServer.start();
   }
 
   /** Ends of the outputs of all components, for a test that fails. */
