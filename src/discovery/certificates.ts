@@ -75,9 +75,13 @@ export function openCertificates(options: {
     if (!credentials.secure) return { caller: { address: credentials.peer, secure: false } };
     const proven = await authenticator.authenticate(credentials);
     if (isRefusal(proven)) return { refused: proven.refused };
-    const { spiffeId, trustDomain, namespace, serviceAccount } = proven;
+    const { spiffeId, trustDomain, namespace, serviceAccount, pod } = proven;
     return {
-      caller: { address: credentials.peer, secure: true, identity: { spiffeId, trustDomain, namespace, serviceAccount } },
+      caller: {
+        address: credentials.peer,
+        secure: true,
+        identity: { spiffeId, trustDomain, namespace, serviceAccount, ...(pod !== undefined && { pod }) },
+      },
       validForMs: Math.max(0, proven.expiresAt.getTime() - now()),
     };
   };
