@@ -177,7 +177,9 @@ describe('ListWatch', () => {
     await watched.watching();
     watched.server.put(path, 'shop', 'large', 'x'.repeat(5000));
     await watched.same();
-    expect(watched.faults.map((fault) => fault?.message)).toContain(`an event of ${path} has 5107 bytes, at most 1000 are read`);
+    expect(watched.faults.map((fault) => fault?.message)).toContainEqual(
+      expect.stringMatching(/^an event of .* has 5\d{3} bytes, at most 1000 are read$/),
+    );
   });
 
   it('gives up a connection that is silent', async () => {

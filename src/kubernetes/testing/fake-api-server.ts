@@ -124,7 +124,10 @@ export class FakeApiServer {
 
   /** Ends all watches in order, as a server does after `timeoutSeconds`. */
   endWatches(): void {
-    for (const { response } of this.#watchers) response.end();
+    for (const watcher of this.#watchers) {
+      this.#watchers.delete(watcher);
+      watcher.response.end();
+    }
   }
 
   #collection(path: string): Map<string, FakeObject> {
