@@ -1,6 +1,6 @@
 /** One Go program of the module in `tools/`, as a static and stripped binary. */
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { delimiter } from 'node:path';
 import { own } from '../../envoy/harness/owned.ts';
 
 export interface GoTool {
@@ -15,21 +15,24 @@ export interface GoTool {
 const limitMs = 60 * 60_000;
 const keptOutput = 8_000;
 
-/** `go`, from PATH or from where Go's own installer puts it. */
-function goCommand(): string {
-  const installed = '/usr/local/go/bin/go';
-  return existsSync(installed) ? installed : 'go';
-}
+/** Where Go's own installer puts it; asked after PATH. */
+const usualFolder = '/usr/local/go/bin';
 
 /** Builds into the file `output`. The limits of the environment (`GOFLAGS=-p=1`, `GOMAXPROCS`) hold. */
 export async function buildTool(tool: GoTool, { folder, output }: { readonly folder: string; readonly output: string }): Promise<void> {
   const ldflags = ['-s', '-w', ...Object.entries(tool.variables).map(([name, value]) => `-X ${name}=${value}`)].join(' ');
   const args = ['build', '-trimpath', '-buildvcs=false', '-mod=readonly', '-ldflags', ldflags, '-o', output, tool.module];
-  const child = spawn(goCommand(), args, {
+  const child = spawn('go', args, {
     cwd: folder,
     // The compiler's processes form a group of their own, so that all of them can be ended.
     detached: true,
-    env: { ...process.env, CGO_ENABLED: '0', GOTOOLCHAIN: 'local', GOWORK: 'off' },
+    env: {
+      ...process.env,
+      PATH: `${process.env['PATH'] ?? ''}${delimiter}${usualFolder}`,
+      CGO_ENABLED: '0',
+      GOTOOLCHAIN: 'local',
+      GOWORK: 'off',
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const endAll = (): void => {
