@@ -112,6 +112,27 @@ describe('identity by tokens of a real API server', () => {
     expect(await reason(await signed(names))).toBe('untrusted');
   });
 
+  it('is refused for 2,000 tokens with one bit changed, and the real one still counts', async () => {
+    explainFailure();
+    const token = await podToken(cluster.api, await podOf('reviews'));
+    const parts = token.split('.').map((part) => Buffer.from(part, 'base64url'));
+    const reasons = new Map<string, number>();
+    for (let batch = 0; batch < 40; batch++) {
+      const changed = Array.from({ length: 50 }, (_, index) => {
+        // Of the bytes, because the last character of a part has bits that mean nothing.
+        const copies = parts.map((part) => Buffer.from(part));
+        const part = copies[(batch * 50 + index) % 3] ?? Buffer.alloc(0);
+        const at = Math.floor(Math.random() * part.length);
+        part.writeUInt8(part.readUInt8(at) ^ (1 << Math.floor(Math.random() * 8)), at);
+        return copies.map((copy) => copy.toString('base64url')).join('.');
+      });
+      for (const why of await Promise.all(changed.map((one) => reason(one)))) reasons.set(why, (reasons.get(why) ?? 0) + 1);
+    }
+    expect(Object.fromEntries(reasons)).not.toHaveProperty('accepted');
+    expect([...reasons.values()].reduce((sum, n) => sum + n, 0)).toBe(2000);
+    expect(await reason(token)).toBe('accepted');
+  });
+
   it('is not decided, and the reason said, where we may not ask or the API server is away', async () => {
     explainFailure();
     const token = await podToken(cluster.api, await podOf('reviews'));
