@@ -70,6 +70,7 @@ export class ListWatch<T> {
   private target: Omit<ListRequest, 'pageSize'> | undefined;
   private interrupt = new AbortController();
   private relistWanted = false;
+  private absences = 0;
   private told = false;
   private faulty = false;
 
@@ -112,11 +113,13 @@ export class ListWatch<T> {
     try {
       this.target = await resolve(within);
       if (this.target === undefined) {
-        this.tell(this.held.clear());
+        // A server that is just starting may not know its kinds yet: what is held goes only when the answer stays.
+        if (this.held.size === 0 || ++this.absences >= 3) this.tell(this.held.clear());
         this.fault({ type: 'not-served', message: 'is not served by the API server' });
         await pause(clock, this.limits.absentMs * (0.75 + clock.random() / 2), within);
         return false;
       }
+      this.absences = 0;
       const list = this.held.beginList();
       const version = await listAll(transport, { ...this.target, pageSize: this.limits.pageSize }, (object) => list.add(object), within);
       this.tell(list.finish(version));

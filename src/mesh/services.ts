@@ -65,7 +65,7 @@ export function fromServiceEntry(object: ServiceEntry, mesh: MeshConfig): Servic
     const declared = protocolOf(port.protocol);
     const protocol = declared === 'auto' ? selectProtocol({ name: port.name, number: port.number }) : declared;
     const base = { name: port.name, number: port.number, protocol };
-    return port.targetPort === undefined || external ? base : { ...base, targetPort: port.targetPort };
+    return port.targetPort === undefined ? base : { ...base, targetPort: port.targetPort };
   });
   return spec.hosts.map((written) => {
     const host = written.toLowerCase();

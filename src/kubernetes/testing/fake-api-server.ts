@@ -14,6 +14,7 @@ interface HistoryEvent {
 }
 
 interface Watcher {
+  readonly url: URL;
   readonly response: ServerResponse;
   readonly path: string;
 }
@@ -140,7 +141,9 @@ export class FakeApiServer {
     const history = this.#history.get(path) ?? [];
     history.push(event);
     this.#history.set(path, history);
-    for (const watcher of this.#watchers) if (watcher.path === path) this.#write(watcher.response, line(event));
+    for (const watcher of this.#watchers) {
+      if (watcher.path === path && selects(watcher.url, event.object)) this.#write(watcher.response, line(event));
+    }
   }
 
   #answer(request: IncomingMessage, response: ServerResponse): void {
@@ -162,7 +165,9 @@ export class FakeApiServer {
     if (Number(version) < this.#compacted) return status(response, 410, 'The provided continue parameter is too old');
     // A page of a changed collection would need the past; the list is then of now, as for a token that is too old.
     if (token !== null && Number(version) !== this.#version) return status(response, 410, 'The provided continue parameter is too old');
-    const all = [...this.#collection(url.pathname)].sort(([a], [b]) => (a < b ? -1 : 1)).filter(([key]) => key > after);
+    const all = [...this.#collection(url.pathname)]
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .filter(([key, object]) => key > after && selects(url, object));
     const page = limit > 0 ? all.slice(0, limit) : all;
     const more = page.length < all.length;
     const body = {
@@ -181,13 +186,13 @@ export class FakeApiServer {
       response.end(`${JSON.stringify({ type: 'ERROR', object: { kind: 'Status', code: 410, message: 'too old resource version' } })}\n`);
       return;
     }
-    const watcher: Watcher = { response, path: url.pathname };
+    const watcher: Watcher = { url, response, path: url.pathname };
     this.#watchers.add(watcher);
     response.on('close', () => this.#watchers.delete(watcher));
     const history = this.#history.get(url.pathname) ?? [];
     const first = history.findIndex((e) => e.version > from);
     const start = Math.max(0, (first < 0 ? history.length : first) - this.repeat);
-    for (const event of history.slice(start)) this.#write(response, line(event));
+    for (const event of history.slice(start)) if (selects(url, event.object)) this.#write(response, line(event));
   }
 
   #write(response: ServerResponse, text: string): void {
@@ -198,6 +203,13 @@ export class FakeApiServer {
     const bytes = Buffer.from(text);
     for (let at = 0; at < bytes.length; at += this.chunkBytes) response.write(bytes.subarray(at, at + this.chunkBytes));
   }
+}
+
+/** Of field selectors only `type=...` and `metadata.name=...`; others select all. */
+function selects(url: URL, object: FakeObject): boolean {
+  const [, field, value] = /^(type|metadata\.name)=(.+)$/.exec(url.searchParams.get('fieldSelector') ?? '') ?? [];
+  if (field === undefined) return true;
+  return (field === 'type' ? (object as { readonly type?: unknown }).type : object.metadata.name) === value;
 }
 
 function line(event: HistoryEvent): string {
