@@ -40,6 +40,7 @@ export async function run(options: RunOptions): Promise<TargetResult> {
   const connect = await measureConnect(target, fleet, () =>
     fleet.connect({ address, ...(ca === undefined ? {} : { ca }), proxies: plans, keepVersions: options.reconnect, limitMs }),
   );
+  const connectedPeakRssMb = usageOf(target.pid).peakRssMb;
   const changes: ChangeResult[] = [];
   for (const scenario of scenarios) {
     progress(`${target.name}: ${scenario.title}`);
@@ -57,6 +58,7 @@ export async function run(options: RunOptions): Promise<TargetResult> {
     connect,
     ...(reconnect === undefined ? {} : { reconnect }),
     changes,
+    connectedPeakRssMb,
     peakRssMb: usageOf(target.pid).peakRssMb,
   };
 }

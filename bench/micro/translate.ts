@@ -33,8 +33,13 @@ const snapshot = new Snapshot(objects, {
 });
 const intake = new Intake({ objects, changed: () => {}, event: () => {} });
 
+const applied = new Set<string>();
+
+/** Leaves out what did not change, as a source does. */
 function apply(manifests: readonly Manifest[]): void {
-  const parsed = manifests.map((manifest) => parseObject(manifest, {}));
+  const changed = manifests.filter((manifest) => !applied.has(JSON.stringify(manifest)));
+  for (const manifest of changed) applied.add(JSON.stringify(manifest));
+  const parsed = changed.map((manifest) => parseObject(manifest, {}));
   const problems = parsed.flatMap((p) => p.problems);
   if (problems.length > 0) throw new Error(JSON.stringify(problems[0]));
   intake.apply({ upserts: parsed.flatMap((p) => p.object ?? []), deletes: [], problems });

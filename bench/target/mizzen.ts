@@ -23,7 +23,8 @@ export async function startMizzen({ config, work, tls, nodeFlags }: MizzenOption
     state,
     log: join(work, 'mizzen.log'),
     flags: ['--log-level', 'warn'],
-    env: { NODE_OPTIONS: nodeFlags.join(' ') },
+    // As the Dockerfile starts it.
+    env: { NODE_OPTIONS: ['--max-semi-space-size=8', ...nodeFlags].join(' ') },
   });
   const startMs = performance.now() - began;
   const { pid, addresses } = discovery;

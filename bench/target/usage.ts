@@ -15,9 +15,17 @@ const tickMs = 10;
 
 /** Throws when there is no such process. */
 export function usageOf(pid: number): Usage {
-  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  const status = statusOf(pid);
   const megabytes = (key: string): number => Number(new RegExp(`^${key}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? Number.NaN) / 1024;
   return { cpuMs: hasNanoseconds ? threadsMs(pid) : ticksMs(pid), rssMb: megabytes('VmRSS'), peakRssMb: megabytes('VmHWM') };
+}
+
+function statusOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/status`, 'utf8');
+  } catch (cause) {
+    throw new Error(`process ${pid} is not there: it has ended, or runs on another machine`, { cause });
+  }
 }
 
 /** Without the threads that have ended: Node and Go keep theirs. */

@@ -5,7 +5,9 @@ import {
   type Manifest,
   type MeshSize,
   namedService,
+  namespaceManifests,
   namespaceOf,
+  namespacesFile,
   routeFile,
   routeManifest,
   serviceFile,
@@ -32,9 +34,22 @@ export const maxChanges = 100;
 
 export const scenarioNames: readonly string[] = ['endpoint', 'virtual-service', 'service'];
 
+function mark(n: number): number {
+  return 100 + n;
+}
+
+function addedNames(n: number): { name: string; namespace: string } {
+  return { name: `added-${mark(n)}`, namespace: namespaceOf(n) };
+}
+
+function addedService(n: number): Manifest[] {
+  const { name, namespace } = addedNames(n);
+  const addresses = Array.from({ length: endpointsPerService }, (_, e) => `10.201.${mark(n)}.${mark(e)}`);
+  return namedService(name, namespace, `10.113.0.${mark(n)}`, addresses);
+}
+
 /** Without VirtualServices there is none to change. */
 export function scenarios(size: MeshSize): Scenario[] {
-  const mark = (n: number): number => 100 + n;
   const spread = (n: number, of: number): number => Math.floor((n * of) / maxChanges) % of;
   const routes: Scenario = {
     name: 'virtual-service',
@@ -59,13 +74,14 @@ export function scenarios(size: MeshSize): Scenario[] {
     {
       name: 'service',
       title: 'one Service is added',
+      // Behind the namespaces, in a file that is there: of a new file the folder source first finds out whether another one was renamed to it, by looking
+      // at all. The documents that the file had are not read again.
       change: (n) => {
-        const name = `added-${mark(n)}`;
-        const addresses = Array.from({ length: endpointsPerService }, (_, e) => `10.201.${mark(n)}.${mark(e)}`);
-        const namespace = namespaceOf(n);
+        const all = Array.from({ length: n + 1 }, (_, i) => addedService(i));
+        const { name, namespace } = addedNames(n);
         return {
-          file: `${name}.yaml`,
-          manifests: namedService(name, namespace, `10.113.0.${mark(n)}`, addresses),
+          file: namespacesFile,
+          manifests: [...namespaceManifests(), ...all.flat()],
           types: [types.clusters],
           marker: `outbound|80||${name}.${namespace}.svc.cluster.local`,
         };

@@ -10,8 +10,8 @@ export interface MeshSize {
 export interface Manifest {
   readonly apiVersion: string;
   readonly kind: string;
-  readonly metadata: { readonly name: string; readonly namespace: string; readonly labels?: Readonly<Record<string, string>> };
-  readonly spec: Readonly<Record<string, unknown>>;
+  readonly metadata: { readonly name: string; readonly namespace?: string };
+  readonly spec?: Readonly<Record<string, unknown>>;
 }
 
 /** A workload whose proxy is simulated. */
@@ -46,12 +46,19 @@ export function hostOf(service: number): string {
   return `svc-${service}.${namespaceOf(service)}.svc.cluster.local`;
 }
 
-/** Manifests by file name: one file for a service with its endpoints, one for a VirtualService. */
+/** Manifests by file name: one file for a service with its endpoints, one for a VirtualService, one for the namespaces. */
 export function meshFiles(size: MeshSize): Map<string, Manifest[]> {
   const files = new Map<string, Manifest[]>();
   for (let i = 0; i < size.services; i++) files.set(serviceFile(i), serviceManifests(i));
   for (let i = 0; i < size.virtualServices; i++) files.set(routeFile(i), [routeManifest(size, i, 'first')]);
+  files.set(namespacesFile, namespaceManifests());
   return files;
+}
+
+export const namespacesFile = 'namespaces.yaml';
+
+export function namespaceManifests(): Manifest[] {
+  return Array.from({ length: namespaces }, (_, i) => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespaceOf(i) } }));
 }
 
 export function serviceFile(service: number): string {

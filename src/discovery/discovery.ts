@@ -129,6 +129,7 @@ class Daemon {
       log,
       metrics: metrics.ca,
     });
+    intake.keepTrustDomain();
     this.closers.push(() => certificates.stop());
     identities = new IdentityParts(certificates.workloads, snapshot.partTouched.bind(snapshot), () => pacer.changed());
     snapshot.flush();
@@ -144,6 +145,7 @@ class Daemon {
       // Never goes back, and is shown as a time of day.
       now: () => performance.timeOrigin + performance.now(),
       later: (task) => void setImmediate(task),
+      onFault: (error) => log.scope('ads').error({ err: error }, 'fault on a stream; it was ended'),
     });
     const tick = setInterval(() => hub.tick(), 1000);
     this.closers.push(() => clearInterval(tick));
@@ -184,8 +186,13 @@ class Daemon {
   }
 
   async close(): Promise<void> {
-    for (const close of this.closers.reverse()) await close();
-    this.closers.length = 0;
+    for (const close of this.closers.splice(0).reverse()) {
+      try {
+        await close();
+      } catch (error) {
+        this.log.scope('default').error({ err: error }, 'fault while stopping; the rest is stopped all the same');
+      }
+    }
   }
 
   private async listen(
@@ -214,6 +221,11 @@ class Daemon {
       { name: 'TLS', secure: true, credentials: tls.credentials, at: options.secureGrpc },
     ];
     const listeners: Listener[] = [];
+    // Before the first port is open: if the second cannot be, the first is closed.
+    this.closers.push(async () => {
+      hub.close();
+      await Promise.all(listeners.map((l) => l.close()));
+    });
     for (const { name, secure, credentials, at } of ports) {
       const server = createGrpcServer();
       let listener: Listener | undefined;
@@ -232,10 +244,6 @@ class Daemon {
       listeners.push(listener);
       log.scope('default').info({ address: at.address, port: listener.port, secure }, 'xDS listening');
     }
-    this.closers.push(async () => {
-      hub.close();
-      await Promise.all(listeners.map((l) => l.close()));
-    });
   }
 
   private async serve(app: FastifyInstance, at: ListenAddress): Promise<void> {

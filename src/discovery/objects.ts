@@ -4,7 +4,7 @@ import { defaultMeshConfig } from '../apis/mesh-config.ts';
 import { meshConfigOf, type ParsedMeshConfig } from '../apis/mesh-config-parse.ts';
 import { keyOf, objectKey } from '../apis/object.ts';
 import type { Problem } from '../apis/problem.ts';
-import type { Objects } from '../mesh/objects.ts';
+import type { MeshConfigSource, Objects } from '../mesh/objects.ts';
 import type { ObjectChange, ObjectSink } from '../sources/source.ts';
 
 /** Where Istio keeps its mesh configuration. */
@@ -22,6 +22,7 @@ export class Intake implements ObjectSink {
   private readonly options: IntakeOptions;
   private sourceProblems: readonly Problem[] = [];
   private meshProblems: readonly Problem[];
+  private trustDomain: string | undefined;
 
   constructor(options: IntakeOptions) {
     this.options = options;
@@ -45,6 +46,14 @@ export class Intake implements ObjectSink {
     this.options.changed();
   }
 
+  /**
+   * From now on certificates are signed and callers are checked for the trust domain that is in force: another one waits for the next start. Were only the
+   * translation to follow it, proxies would expect of each other what none of them has, and every request would fail.
+   */
+  keepTrustDomain(): void {
+    this.trustDomain = this.options.objects.meshConfig().trustDomain;
+  }
+
   problems(): Problem[] {
     return [...this.sourceProblems, ...this.meshProblems];
   }
@@ -54,12 +63,28 @@ export class Intake implements ObjectSink {
     if (this.options.meshConfig !== undefined) return;
     const parsed = meshConfigOf(object);
     this.meshProblems = parsed.problems;
-    if (parsed.valid) this.options.objects.setMeshConfig({ config: parsed.config, object: meshConfigMap });
+    if (parsed.valid) this.enforce({ config: parsed.config, object: meshConfigMap });
   }
 
   private removeMeshConfig(): void {
     if (this.options.meshConfig !== undefined) return;
     this.meshProblems = [];
-    this.options.objects.setMeshConfig({ config: defaultMeshConfig });
+    this.enforce({ config: defaultMeshConfig });
+  }
+
+  private enforce(source: MeshConfigSource): void {
+    const kept = this.trustDomain ?? source.config.trustDomain;
+    if (kept !== source.config.trustDomain) {
+      const message = `the trust domain stays ${kept} and becomes ${source.config.trustDomain} when mizzen discovery is started again`;
+      const problem: Problem = {
+        object: meshConfigMap,
+        path: 'data.mesh: trustDomain',
+        reason: 'NotTranslated',
+        severity: 'warning',
+        message,
+      };
+      this.meshProblems = [...this.meshProblems, problem];
+    }
+    this.options.objects.setMeshConfig({ ...source, config: { ...source.config, trustDomain: kept } });
   }
 }

@@ -22,7 +22,9 @@ export function parseProxy(node: NodeFacts): Proxy | { readonly invalid: string 
   if (dot <= 0 || namespace === '') return { invalid: `node id "${node.id.slice(0, 100)}" names no workload and namespace` };
   const addresses = (text(node.metadata['INSTANCE_IPS']) ?? ip).split(',').filter(isAddress);
   if (addresses.length === 0) return { invalid: `node "${node.id.slice(0, 100)}" has no IP address in INSTANCE_IPS or its id` };
-  const httpProxyPort = Number(text(node.metadata['HTTP_PROXY_PORT']) ?? '');
+  // A number as well as its digits: YAML that a user writes makes it one.
+  const port = node.metadata['HTTP_PROXY_PORT'];
+  const httpProxyPort = typeof port === 'number' ? port : Number(text(port) ?? '');
   return {
     type,
     id: node.id,

@@ -18,6 +18,8 @@ export function meshVirtualService(object: VirtualService, mesh: MeshConfig): Me
   const http: HttpRouteSpec[] = (spec.http ?? []).map((route) => ({
     ...route,
     ...(route.route === undefined ? {} : { route: route.route.map(destination) }),
+    ...(route.mirror === undefined ? {} : { mirror: { ...route.mirror, host: resolve(route.mirror.host) } }),
+    ...(route.mirrors === undefined ? {} : { mirrors: route.mirrors.map(destination) }),
     ...(route.match === undefined
       ? {}
       : {

@@ -39,7 +39,9 @@ export class HttpProxyPart extends SnapshotPart {
       const built = buildHttpProxyListener({ mesh: config, ...outboundLogs(config) }, port);
       return [t.encoder.encode(ListenerSchema, built.name, built, [], problems)];
     });
-    const table = resourceLists<string>(t, `${id} table`, only, [], (_key, problems) => [buildSharedTable(t, httpProxyTable, problems)]);
+    const table = resourceLists<string>(t, `${id} table`, only, [], (_key, problems) => [
+      buildSharedTable(t, httpProxyTable, problems, within?.policy()),
+    ]);
     const virtualHosts = resourceLists<string>(t, `${id} virtualHosts`, hosts, reads, (host, problems) => {
       const service = mesh.serviceAt(host, scope.namespace);
       if (service === undefined || (within !== undefined && (within.clusters.get(host)?.resources ?? []).length === 0)) return [];

@@ -32,6 +32,17 @@ export interface SlotSource {
   readonly slotsByListener: Index<readonly Slot[]>;
 }
 
+/** What decides on unknown destinations: the mesh's configuration, or what a Sidecar makes of it. */
+export interface UnknownPolicy {
+  readonly mesh: MeshConfig;
+  /** Objects besides the mesh's configuration. */
+  readonly objects: readonly ObjectKey[];
+}
+
+function meshPolicy(t: Translation): UnknownPolicy {
+  return { mesh: t.mesh.objects.meshConfig(), objects: [] };
+}
+
 function listenerContext(mesh: MeshConfig): OutboundListenerContext {
   return { mesh, ...outboundLogs(mesh) };
 }
@@ -46,6 +57,7 @@ export function buildSlotListener(
   listener: string,
   sources: readonly SlotSource[],
   problems: Problem[],
+  policy: UnknownPolicy = meshPolicy(t),
 ): Encoded {
   const at = listener.lastIndexOf('_');
   const address = listener.slice(0, at);
@@ -57,8 +69,8 @@ export function buildSlotListener(
   const http = has('http') || has('auto');
   if (!http && bytes.length === 0) return undefined;
   const first = sniffed[0];
-  const objects: ObjectKey[] = [...sniffed, ...bytes].flatMap((slot) => objectOf(t, slot.host));
-  const built = buildOutboundListener(listenerContext(t.mesh.objects.meshConfig()), {
+  const objects: ObjectKey[] = [...[...sniffed, ...bytes].flatMap((slot) => objectOf(t, slot.host)), ...policy.objects];
+  const built = buildOutboundListener(listenerContext(policy.mesh), {
     address,
     port,
     bindToPort: false,
@@ -104,8 +116,9 @@ export function buildBoundListener(
   listener: IstioEgressListener,
   index: number,
   sidecar: Sidecar,
-  source: SlotSource,
+  source: Pick<SlotSource, 'slots'> & { readonly slotsByPort: Index<readonly Slot[]> },
   problems: Problem[],
+  policy: UnknownPolicy,
 ): Encoded {
   const port = listener.port?.number ?? 0;
   const address = listener.bind !== undefined && listener.bind !== '' ? listener.bind : '127.0.0.1';
@@ -120,23 +133,22 @@ export function buildBoundListener(
   const bytes: Slot[] = [];
   if (!http) {
     for (const kind of ['tls', 'tcp'] as const) {
-      for (const slots of [...source.slotsByListener.keys(`${wildcard}_${port}#${kind}`)].map((host) => source.slots.get(host) ?? [])) {
-        bytes.push(...slots.filter((s) => s.port === port && s.kind === kind));
+      for (const host of source.slotsByPort.keys(`${port}#${kind}`)) {
+        // One of each host, whatever addresses it has: nothing but the listener's own address is asked for.
+        const slot = source.slots.get(host)?.find((s) => s.port === port && s.kind === kind);
+        if (slot !== undefined) bytes.push(slot);
       }
     }
     bytes.sort((a, b) => (a.host < b.host ? -1 : 1));
     if (bytes.length === 0)
-      return report(
-        'hosts',
-        `no host that the listener may see has ${isTls(protocol) ? 'a TLS' : 'a TCP'} port ${port} without an address of its own`,
-      );
+      return report('hosts', `no host that the listener may see has ${isTls(protocol) ? 'a TLS' : 'a TCP'} port ${port}`);
   }
-  const built = buildOutboundListener(listenerContext(t.mesh.objects.meshConfig()), {
+  const built = buildOutboundListener(listenerContext(policy.mesh), {
     address,
     port,
     bindToPort: true,
     ...(http ? { http: { route: String(port) } } : {}),
-    tcp: bytes.map((slot) => chain(t, slot, true, sidecar.namespace)),
+    tcp: bytes.map((slot) => chain(t, { ...slot, destinations: [] }, true, sidecar.namespace)),
   });
   return t.encoder.encode(ListenerSchema, name, { ...built, name }, [keyOf(sidecar)], problems);
 }
@@ -146,19 +158,18 @@ export function buildSharedTable(
   t: Translation,
   port: string,
   problems: Problem[],
-  mesh: MeshConfig = t.mesh.objects.meshConfig(),
-  objects: readonly ObjectKey[] = [],
+  { mesh, objects }: UnknownPolicy = meshPolicy(t),
 ): Encoded {
   return t.encoder.encode(RouteConfigurationSchema, port, buildPortTable(port, mesh), objects, problems, { vhds: true });
 }
 
-export function buildVirtualOutbound(t: Translation, problems: Problem[], mesh: MeshConfig = t.mesh.objects.meshConfig()): Encoded {
+export function buildVirtualOutbound(t: Translation, problems: Problem[], { mesh, objects }: UnknownPolicy = meshPolicy(t)): Encoded {
   const listener = virtualOutbound(listenerContext(mesh), {
     interceptionMode: 'REDIRECT',
     address: wildcard,
     listenerAccessLogs: listenerAccessLogs(mesh),
   });
-  return t.encoder.encode(ListenerSchema, listener.name, listener, [], problems);
+  return t.encoder.encode(ListenerSchema, listener.name, listener, objects, problems);
 }
 
 export function buildSpecialClusters(t: Translation, problems: Problem[]): Encoded[] {

@@ -42,6 +42,10 @@ export class SidecarPart extends SnapshotPart implements SlotSource {
   readonly endpoints: ResourceLists<string>;
   readonly slots: Derived<string, readonly Slot[]>;
   readonly slotsByListener: Index<readonly Slot[]>;
+  /** By `<port>#<kind>`. */
+  readonly slotsByPort: Index<readonly Slot[]>;
+  /** The mesh configuration with the Sidecar's own policy for unknown hosts, and the objects that say so. A recorded read. */
+  readonly policy: () => { readonly mesh: MeshConfig; readonly objects: ObjectKey[] };
   private readonly disposables: { dispose(): void }[] = [];
 
   /** `views`: the parts of the namespace, lowest first. */
@@ -56,6 +60,10 @@ export class SidecarPart extends SnapshotPart implements SlotSource {
     const only = own(new KeySet(mesh.graph, []).addFixed(['sidecar']));
     /** Recorded: its entries are made from the object itself, not from all that it names. */
     const sidecar = (): Sidecar | undefined => (scope.sidecar === undefined ? undefined : mesh.objects.kinds.Sidecar.get(scope.sidecar));
+    this.policy = () => {
+      const object = sidecar();
+      return { mesh: meshOf(t, object), objects: object === undefined ? [] : [keyOf(object)] };
+    };
     const selection = own(
       new Derived<string, Selection>({
         name: `${id} hosts`,
@@ -122,6 +130,7 @@ export class SidecarPart extends SnapshotPart implements SlotSource {
       }),
     );
     this.slotsByListener = this.slots.index((slots) => new Set(slots.flatMap((s) => [s.listener, `${s.listener}#${s.kind}`])));
+    this.slotsByPort = this.slots.index((slots) => new Set(slots.map((s) => `${s.port}#${s.kind}`)));
     const bound = new KeySet(mesh.graph, [selection]).addLists(selection, (s) => boundListeners(s.object, scope).map(([i]) => String(i)));
     own(bound);
     this.follow(
@@ -130,7 +139,7 @@ export class SidecarPart extends SnapshotPart implements SlotSource {
         const object = sidecar();
         const listener = object?.spec.egress?.[Number(index)];
         if (object === undefined || listener === undefined) return [];
-        return [buildBoundListener(t, listener, Number(index), object, this, problems)];
+        return [buildBoundListener(t, listener, Number(index), object, this, problems, this.policy())];
       }),
     );
     const tables = own(new KeySet(mesh.graph, [selection, this.slots]))
@@ -140,7 +149,7 @@ export class SidecarPart extends SnapshotPart implements SlotSource {
       .addLists(this.slots, (slots) => (captured ? sharedPorts(slots) : []));
     this.follow(
       routeType,
-      lists('tables', tables, [], (port, problems) => [buildSharedTable(t, port, problems, meshOf(t, sidecar()), objectsOf(sidecar()))]),
+      lists('tables', tables, [], (port, problems) => [buildSharedTable(t, port, problems, this.policy())]),
     );
     this.follow(
       clusterType,
@@ -151,12 +160,12 @@ export class SidecarPart extends SnapshotPart implements SlotSource {
       this.follow(
         listenerType,
         lists('listeners', listeners, [this.slots], (listener, problems) => [
-          buildSlotListener(t, scope.namespace, listener, [this], problems),
+          buildSlotListener(t, scope.namespace, listener, [this], problems, this.policy()),
         ]),
       );
       this.follow(
         listenerType,
-        lists('virtualOutbound', only, [], (_key, problems) => [buildVirtualOutbound(t, problems, meshOf(t, sidecar()))]),
+        lists('virtualOutbound', only, [], (_key, problems) => [buildVirtualOutbound(t, problems, this.policy())]),
       );
     }
   }
@@ -187,13 +196,8 @@ function sharedPorts(slots: readonly Slot[]): Set<string> {
   return new Set(slots.filter((s) => s.kind === 'http' || (s.kind === 'auto' && s.address === wildcard)).map((s) => String(s.port)));
 }
 
-/** The mesh configuration with the Sidecar's own policy for hosts that the mesh does not know. */
 function meshOf(t: Translation, sidecar: Sidecar | undefined): MeshConfig {
   const config = t.mesh.objects.meshConfig();
   const mode = sidecar?.spec.outboundTrafficPolicy?.mode;
   return mode === undefined ? config : { ...config, outboundTrafficPolicy: { mode } };
-}
-
-function objectsOf(sidecar: Sidecar | undefined): ObjectKey[] {
-  return sidecar === undefined ? [] : [keyOf(sidecar)];
 }

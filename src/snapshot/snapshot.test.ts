@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { ConfigObject, ObjectKey } from '../apis/object.ts';
 import { keyOf } from '../apis/object.ts';
-import { clusterType, endpointType, listenerType, virtualHostType } from '../wire/types.ts';
+import { clusterType, endpointType, listenerType, routeType, virtualHostType } from '../wire/types.ts';
 import { PartsView } from '../xds/view.ts';
 import type { Snapshot } from './snapshot.ts';
 import { nodeOf, openProxy, resources, snapshotOf } from './testing/snapshots.ts';
@@ -121,6 +121,32 @@ describe('views', () => {
       'VHDS http_proxy/svc0.ns0.svc.cluster.local:80',
       'VHDS http_proxy/svc1.ns1.svc.cluster.local:80',
     ]);
+  });
+
+  it('bind a TCP egress listener of a Sidecar for a service that has an address', () => {
+    const tcp = object('Service', 'ns0', 'db', { clusterIP: '10.9.9.9', ports: [{ name: 'tcp', port: 5000 }] });
+    const egress = [{ port: { number: 5000, protocol: 'TCP', name: 'tcp' }, bind: '127.0.0.1', hosts: ['./db.ns0.svc.cluster.local'] }];
+    const snapshot = snapshotOf([...objects, tcp, object('Sidecar', 'ns0', 'default', { egress })]);
+    expect(names(snapshot, { INTERCEPTION_MODE: 'NONE' }).filter((name) => name.startsWith('LDS'))).toEqual(['LDS 127.0.0.1_5000']);
+    expect(snapshot.problems()).toEqual([]);
+  });
+
+  it('take a Sidecar at its word about unknown destinations, on every listener and table', () => {
+    const egress = [{ port: { number: 80, protocol: 'HTTP', name: 'http' }, captureMode: 'NONE', hosts: ['./*'] }, { hosts: ['./*'] }];
+    const policed = (mode: string): Snapshot =>
+      snapshotOf([...objects, object('Sidecar', 'ns0', 'default', { outboundTrafficPolicy: { mode }, egress })]);
+    const seen = (mode: string): string[] => {
+      const { parts } = openProxy(policed(mode), nodeOf('svc0-0', 'ns0', { HTTP_PROXY_PORT: '3128' }));
+      const view = new PartsView(parts);
+      return [listenerType, routeType].flatMap((type) =>
+        [...view.resources(type)]
+          .filter((r) => /PassthroughCluster|allow_any/.test(Buffer.from(r.bytes).toString('latin1')))
+          .map((r) => r.name),
+      );
+    };
+    // Only inbound connections to ports that nothing names still pass.
+    expect(seen('REGISTRY_ONLY')).toEqual(['virtualInbound']);
+    expect(seen('ALLOW_ANY').sort()).toEqual(['0.0.0.0_80', '80', 'http_proxy', 'virtualInbound', 'virtualOutbound']);
   });
 
   it('hold back a workload with a policy of a kind that is not translated, and say so', () => {

@@ -222,6 +222,8 @@ export class SourceCollection<V> extends Base<V> {
 
 class Entry<I, V> extends Eager<V> {
   readonly key: string;
+  /** The value that listeners were told of. */
+  shown: V | undefined = undefined;
   private readonly owner: Derived<I, V>;
 
   constructor(owner: Derived<I, V>, key: string) {
@@ -240,6 +242,15 @@ class Entry<I, V> extends Eager<V> {
 
   protected override enqueue(): void {
     this.owner.queue(this);
+  }
+
+  override refreshValue(): boolean {
+    try {
+      return super.refreshValue();
+    } catch (error) {
+      this.owner.failed(this.key, error);
+      return false;
+    }
   }
 }
 
@@ -288,11 +299,11 @@ export class Derived<I, V> extends Base<V> implements Stage {
   }
 
   peek(key: string): V | undefined {
-    return this.entries.get(key)?.peek();
+    return this.entries.get(key)?.shown;
   }
 
   *keysNow(): Iterable<string> {
-    for (const [key, entry] of this.entries) if (entry.peek() !== undefined) yield key;
+    for (const [key, entry] of this.entries) if (entry.shown !== undefined) yield key;
   }
 
   /** Keys of the objects that an entry was made from. */
@@ -300,12 +311,17 @@ export class Derived<I, V> extends Base<V> implements Stage {
     return this.entries.get(key)?.provenance() ?? [];
   }
 
-  /** Ends it and its entries: what reads them sees `undefined`. */
+  /** Ends it and its entries: what reads them sees `undefined`, and whoever listens is told. */
   dispose(): void {
     this.unlisten();
-    for (const entry of this.entries.values()) entry.dispose();
-    this.entries.clear();
     this.queueNow = [];
+    this.removed.clear();
+    for (const [key, entry] of this.entries) {
+      const before = entry.shown;
+      this.entries.delete(key);
+      entry.dispose();
+      if (before !== undefined) this.emit(key, undefined, before);
+    }
   }
 
   private inputChanged(key: string, present: boolean, wasPresent: boolean): void {
@@ -339,6 +355,12 @@ export class Derived<I, V> extends Base<V> implements Stage {
   }
 
   /** @internal */
+  failed(key: string, error: unknown): void {
+    if (this.options.onFault === undefined) throw error;
+    this.options.onFault(this.name, key, error);
+  }
+
+  /** @internal */
   same(a: V, b: V): boolean {
     return this.options.equals?.(a, b) ?? false;
   }
@@ -350,7 +372,7 @@ export class Derived<I, V> extends Base<V> implements Stage {
       for (const key of removed) {
         const entry = this.entries.get(key);
         if (entry === undefined) continue;
-        const before = entry.peek();
+        const before = entry.shown;
         this.entries.delete(key);
         entry.dispose();
         if (before !== undefined) this.emit(key, undefined, before);
@@ -361,13 +383,10 @@ export class Derived<I, V> extends Base<V> implements Stage {
       this.queueNow = [];
       for (const entry of batch) {
         if (this.entries.get(entry.key) !== entry) continue;
-        const before = entry.peek();
-        try {
-          if (entry.refresh()) this.emit(entry.key, entry.peek(), before);
-        } catch (error) {
-          if (this.options.onFault === undefined) throw error;
-          this.options.onFault(this.name, entry.key, error);
-        }
+        entry.refresh();
+        const before = entry.shown;
+        entry.shown = entry.peek();
+        if (entry.shown !== before) this.emit(entry.key, entry.shown, before);
       }
     }
   }

@@ -47,6 +47,11 @@ export class Graph {
     unwatched: (node) => (node as Node).unwatched(),
   });
 
+  /** @internal True while a value is computed: what is read is recorded. */
+  get recording(): boolean {
+    return this.active !== undefined;
+  }
+
   /** @internal */
   read(node: Node): void {
     if (this.active !== undefined) this.system.link(node, this.active, this.cycle);
@@ -248,6 +253,7 @@ export class Memo<T> extends Computed<T> {
   private readonly compute: () => T;
   private readonly equals: (a: T, b: T) => boolean;
   private readonly dropped: (() => void) | undefined;
+  private failure: { readonly error: unknown } | undefined = undefined;
 
   constructor(graph: Graph, compute: () => T, equals: (a: T, b: T) => boolean = Object.is, dropped?: () => void) {
     super(graph);
@@ -257,22 +263,30 @@ export class Memo<T> extends Computed<T> {
     this.flags = Mutable | Dirty;
   }
 
+  /** Throws what the computation has thrown, to each reader, until something changes that it had read. */
   get(): T {
     if (this.graph.stale(this) && this.refreshValue()) this.graph.changed(this);
     this.graph.read(this);
+    if (this.failure !== undefined) throw this.failure.error;
     return this.value as T;
   }
 
   override refreshValue(): boolean {
-    const old = this.value;
-    const value = this.graph.evaluate(this as Memo<T>, Mutable, this.compute);
-    if (old !== undefined && this.equals(old, value)) return false;
-    this.value = value;
+    const old = this.failure === undefined ? this.value : undefined;
+    try {
+      const value = this.graph.evaluate(this as Memo<T>, Mutable, this.compute);
+      this.failure = undefined;
+      if (old !== undefined && this.equals(old, value)) return false;
+      this.value = value;
+    } catch (error) {
+      this.failure = { error };
+    }
     return true;
   }
 
   override unwatched(): void {
     this.value = undefined;
+    this.failure = undefined;
     this.flags = Mutable | Dirty;
     this.graph.disconnect(this);
     this.dropped?.();
@@ -288,7 +302,9 @@ export abstract class Eager<T> extends Computed<T> {
     this.flags = Mutable | Watching | Dirty;
   }
 
+  /** A computation that reads it before its turn in a flush has it refreshed first; its owner hears of the change when the turn comes. */
   get(): T | undefined {
+    if (this.graph.recording && this.graph.stale(this) && this.refreshValue()) this.graph.changed(this);
     this.graph.read(this);
     return this.value;
   }

@@ -104,6 +104,25 @@ describe('Derived', () => {
   });
 });
 
+describe('dispose', () => {
+  it('tells listeners and readers that the entries are gone, and that nothing comes any more', () => {
+    const graph = new Graph();
+    const source = items(graph);
+    const derived = new Derived({ name: 'd', from: source, compute: (_k, i) => i.size, equals: Object.is });
+    const reader = new Derived({ name: 'r', from: source, reads: [derived], compute: (key) => derived.get(key) ?? -1, equals: Object.is });
+    const heard: string[] = [];
+    derived.listen((key, now, before) => heard.push(`${key} ${before}>${now}`));
+    source.set('a', { id: 'a', group: '', size: 1 });
+    graph.flush();
+    derived.dispose();
+    graph.flush();
+    source.set('a', { id: 'a', group: '', size: 2 });
+    source.set('b', { id: 'b', group: '', size: 3 });
+    graph.flush();
+    expect([heard, reader.peek('a'), reader.peek('b')]).toEqual([['a undefined>1', 'a 1>undefined'], -1, -1]);
+  });
+});
+
 describe('Index', () => {
   it('depends on membership and not on values, and `has` only on none or some', () => {
     const graph = new Graph();

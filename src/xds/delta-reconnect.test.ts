@@ -62,6 +62,27 @@ describe('a cluster that was replaced while the client was away', () => {
     expect(client.settle()).toEqual(['CDS new@1', 'EDS new@1', 'LDS', 'RDS', 'VHDS 80/shop@to new', 'CDS -old']);
   });
 
+  test('the old one stays until all routes have been compared, however late they are asked for', () => {
+    const world = changed();
+    const client = world.delta();
+    client.send('CDS', { claims: { stable: '1', old: '1' } });
+    client.send('EDS', { sub: ['stable', 'old'], claims: { stable: '1', old: '1' } });
+    client.send('LDS', { claims: { l: '1' } });
+    expect(client.settle()).toEqual(['CDS new@1', 'EDS new@1', 'LDS']);
+    client.send('RDS', { sub: ['80'], claims: { '80': '1' } });
+    expect(client.settle()).toEqual(['RDS']);
+    client.send('VHDS', { claims: { '80/shop': 'to old' } });
+    expect(client.settle()).toEqual(['VHDS 80/shop@to new', 'CDS -old']);
+
+    // A client that has no routes does not ask for them.
+    const other = world.delta();
+    other.send('CDS', { claims: { stable: '1', old: '1' } });
+    other.send('LDS', { claims: { l: '1' } });
+    expect(other.settle()).toEqual(['CDS new@1', 'LDS']);
+    world.pass(5000);
+    expect(other.settle()).toEqual(['CDS -old']);
+  });
+
   test('a cluster that is there and has no endpoints any more is emptied', () => {
     const world = changed();
     world.source.part('out').remove(EDS, 'stable');
@@ -85,4 +106,19 @@ test('a new cluster of a client that follows names: its endpoints come before th
   world.source.part('out').set(CDS, 'newer', '1').set(EDS, 'newer', '1').set(VHDS, '80/shop', 'to newer');
   world.flush();
   expect(client.settle()).toEqual(['CDS newer@1', 'EDS newer@1', 'VHDS 80/shop@to newer']);
+});
+
+test('the status of a client whose claims all match: in sync, and not before its answers are accepted', () => {
+  const client = changed().delta();
+  const states = (): string[] =>
+    ['CDS', 'EDS', 'LDS', 'RDS', 'VHDS'].map((type) => `${type} ${client.stream.types.get(typeOf(type))?.state}`);
+  client.wire.slow = true;
+  client.send('CDS', { claims: { stable: '1', new: '1' } });
+  client.send('EDS', { sub: ['stable', 'new'], claims: { stable: '1', new: '1' } });
+  client.send('LDS', { claims: { l: '1' } });
+  client.send('VHDS', { claims: { '80/shop': 'to new' } });
+  expect(states()).toEqual(['CDS STALE', 'EDS STALE', 'LDS STALE', 'RDS undefined', 'VHDS NOT_SENT']);
+  client.send('RDS', { sub: ['80'], claims: { '80': '1' } });
+  expect(client.settle()).toEqual(['CDS', 'EDS', 'LDS', 'RDS']);
+  expect(states()).toEqual(['CDS SYNCED', 'EDS SYNCED', 'LDS SYNCED', 'RDS SYNCED', 'VHDS SYNCED']);
 });

@@ -277,7 +277,9 @@ describe('a reconnect', () => {
     expect(client.settle()).toEqual(['EDS gone@empty']);
     client.send('CDS', { claims: { c1: '1', c2: '1', gone: '1' } });
     client.send('LDS', { claims: { l: '1', virtualInbound: '1' } });
-    expect(client.settle()).toEqual(['CDS', 'LDS', 'CDS -gone']);
+    client.send('RDS', { sub: ['80'], claims: { '80': '1' } });
+    client.send('VHDS', { claims: { '80/a': '1', '80/b': '1' } });
+    expect(client.settle()).toEqual(['CDS', 'LDS', 'RDS', 'CDS -gone']);
   });
 
   test('a route table that is sent is followed by all of its hosts, whatever is claimed', () => {

@@ -46,6 +46,8 @@ export class DeltaStream extends Stream {
   readonly #goneEndpoints = new Set<string>();
   readonly #removedClusters = new Set<string>();
   #removedClustersSinceMs = 0;
+  /** The client came with clusters. */
+  #isReconnect = false;
 
   constructor(shared: StreamShared, subscription: Subscription, caller: Caller, wire: Wire, onEnd: (stream: Stream) => void) {
     super(shared, subscription, caller, wire, onEnd);
@@ -173,6 +175,7 @@ export class DeltaStream extends Stream {
       state.claims = new Map(believed ? claims : claims.map(([name]) => [name, '']));
       for (const name of doubts) state.claims.set(name, '');
     }
+    if (state.type === clusterType && claims.length > 0) this.#isReconnect = true;
     state.answerDue = request.resourceNamesSubscribe.length > 0 || isWildcardByDefault(state.type);
     return state;
   }
@@ -514,11 +517,18 @@ export class DeltaStream extends Stream {
       // After a reconnect the listeners and routes are yet to be compared.
       listeners === undefined ||
       listeners.answerDue ||
+      (this.#isReconnect && [routeType, virtualHostType].some((type) => this.#isYetToBeCompared(type))) ||
       [listenerType, routeType, virtualHostType].some((type) => (this.types.get(type)?.inFlight ?? 0) > 0);
     if (used && this.shared.now() - this.#removedClustersSinceMs < this.shared.limits.removalPatienceMs) return;
     const removed = [...this.#removedClusters].filter((name) => this.#view.find(clusterType, name) === undefined);
     this.#removedClusters.clear();
     if (removed.length > 0) this.#send(state, { steps: [], own: [], removed }, 0);
+  }
+
+  /** The client may have such resources of an earlier stream, and has not asked for their present versions or has not been answered. */
+  #isYetToBeCompared(type: TypeUrl): boolean {
+    if (this.types.get(type)?.pointers !== undefined) return false;
+    return this.#view.parts.some((part) => (part.table(type)?.size ?? 0) > 0);
   }
 
   #tooFarBehind(): void {

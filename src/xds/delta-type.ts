@@ -65,8 +65,11 @@ export class DeltaType implements TypeStatus {
 
   get state(): TypeStatus['state'] {
     if (this.lastError !== undefined) return 'ERROR';
-    if (this.sentNonce === '') return 'NOT_SENT';
-    return this.#inFlight.size > 0 ? 'STALE' : 'SYNCED';
+    if (this.#inFlight.size > 0) return 'STALE';
+    if (this.sentNonce !== '') return 'SYNCED';
+    // Virtual hosts need no answer when the claims of a reconnect are all that there is.
+    const compared = this.pointers !== undefined && !this.answerDue && this.owed.size === 0;
+    return compared ? 'SYNCED' : 'NOT_SENT';
   }
 
   get heldBack(): readonly string[] {

@@ -25,10 +25,16 @@ export interface HubOptions {
   readonly now: () => number;
   /** `setImmediate`. */
   readonly later: (task: () => void) => void;
+  /** A fault of ours, which ends the stream that it was met on. Default: it is thrown. */
+  readonly onFault?: (error: unknown) => void;
 }
 
 export interface Refused {
   readonly refused: string;
+}
+
+function thrown(error: unknown): never {
+  throw error;
 }
 
 /** All streams of a process, and who of them has to hear of a change. */
@@ -57,6 +63,7 @@ export class Hub {
       limits: { ...defaultLimits, ...options.limits },
       doubted: new DoubtedClaims(),
       awaitSettled: (stream) => this.#awaitingSettled.add(stream),
+      onFault: options.onFault ?? thrown,
     };
     this.#stopListening = source.onSettled((changed) => this.#settled(changed.keys()));
   }
@@ -64,6 +71,10 @@ export class Hub {
   /** Connected streams, for the debug API. */
   get streams(): ReadonlySet<StreamStatus> {
     return this.#streams;
+  }
+
+  onFault(error: unknown): void {
+    this.#shared.onFault(error);
   }
 
   get bytesInFlight(): number {

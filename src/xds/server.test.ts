@@ -9,7 +9,7 @@ import {
   type ClientDuplexStream,
   type Server,
 } from '@grpc/grpc-js';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import {
   DeltaDiscoveryRequestSchema,
   DeltaDiscoveryResponseSchema,
@@ -35,15 +35,30 @@ let server: Server;
 let listener: Listener;
 let authenticate: Authenticate;
 let broken = 0;
+const faults: unknown[] = [];
 const clients: InstanceType<typeof Client>[] = [];
 
 beforeEach(async () => {
   authenticate = ({ peer }) => Promise.resolve({ caller: { address: peer, secure: false } });
-  source = new FakeSource((node) => (node.id === 'liar' ? { refused: 'not who you say' } : [...source.parts.values()]));
+  source = new FakeSource((node) => {
+    if (node.id === 'liar') return { refused: 'not who you say' };
+    if (node.id === 'cannot be opened') throw new Error('opening');
+    return node.id === 'cannot be served' ? [source.part('unreadable')] : [source.part('a')];
+  });
+  vi.spyOn(source.part('unreadable'), 'table').mockImplementation(() => {
+    throw new Error('reading');
+  });
   source.part('a').set(typeOf('CDS'), 'c', '1');
   source.flush();
   observer = new TestObserver();
-  hub = new Hub({ source, observer, now: () => performance.now(), later: setImmediate, limits: { stallMs: 50 } });
+  hub = new Hub({
+    source,
+    observer,
+    now: () => performance.now(),
+    later: setImmediate,
+    limits: { stallMs: 50 },
+    onFault: (error) => faults.push(error),
+  });
   server = createGrpcServer();
   const service = new DiscoveryService({
     hub,
@@ -132,6 +147,24 @@ test('a node without an id, a claim that is not believed, and credentials that p
   authenticate = () => Promise.resolve({ refused: 'no token' });
   expect(await statusOf(open('DeltaAggregatedResources'))).toBe('16 no token');
   expect(observer.events).toEqual(['refused node.id is empty', 'refused not who you say', 'refused no token']);
+});
+
+test('a fault of ours ends its own stream and no other', async () => {
+  const other = open<DeltaDiscoveryRequest>('DeltaAggregatedResources');
+  other.write(cds());
+  await next(other);
+  const sick = (id: string, typeUrl: string): Promise<string> => {
+    const call = open<DeltaDiscoveryRequest>('DeltaAggregatedResources');
+    call.write(create(DeltaDiscoveryRequestSchema, { node: { id }, typeUrl }));
+    return statusOf(call);
+  };
+  expect(await sick('cannot be opened', typeOf('CDS'))).toBe('13 a fault of the control plane, see its log');
+  expect(await sick('cannot be served', typeOf('CDS'))).toBe('13 a fault of the control plane, see its log');
+  expect(faults.splice(0).map(String)).toEqual(['Error: opening', 'Error: reading']);
+  source.part('a').set(typeOf('CDS'), 'c', '2');
+  source.flush();
+  expect(fromBinary(DeltaDiscoveryResponseSchema, await next(other)).resources[0]?.version).toBe('2');
+  expect(hub.streams.size).toBe(1);
 });
 
 test('too many streams', async () => {

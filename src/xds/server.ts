@@ -6,7 +6,7 @@ import type { Joined } from '../wire/join.ts';
 import { claimedNode } from './claimed-node.ts';
 import type { Hub, Refused } from './hub.ts';
 import type { Caller, ClaimedNode, StreamObserver } from './source.ts';
-import type { EndCode, Stream, Wire } from './stream.ts';
+import { faultDetails, type EndCode, type Stream, type Wire } from './stream.ts';
 
 /** A caller as proven. */
 export interface Authenticated {
@@ -67,6 +67,7 @@ export class DiscoveryService {
       secure,
       endGraceMs = 5000,
       breakConnection,
+      hub,
     } = this.#options;
     const wire = new CallWire(call, breakConnection, endGraceMs);
     // Without a listener an error of one call would end the process.
@@ -114,8 +115,15 @@ export class DiscoveryService {
         }
         call.on('data', (request: Request) => {
           if (wire.ended) return;
-          if (stream === undefined) begin(result, request);
-          else stream.receive(request);
+          try {
+            if (stream === undefined) begin(result, request);
+            else stream.receive(request);
+          } catch (error) {
+            // Thrown on, it would end the process: one caller, all streams.
+            hub.onFault(error);
+            if (stream === undefined) wire.end('INTERNAL', faultDetails);
+            else stream.end('INTERNAL', faultDetails);
+          }
         });
         call.once('end', () => {
           stream?.disconnected('ended by the peer');

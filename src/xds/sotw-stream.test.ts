@@ -96,6 +96,29 @@ test('make before break: clusters that have gone stay until listeners and routes
   expect(client.got()).toEqual(['CDS c2 1|c3 1']);
 });
 
+test('a new cluster brings its endpoints before the routes to it; one that is to go keeps its own', () => {
+  const world = mesh();
+  const client = connected(world);
+  world.source.part('out').set(CDS, 'c3', 'c3 1').set(EDS, 'c3', 'e3 1').remove(CDS, 'c1').remove(EDS, 'c1');
+  world.source.part('out').put(VHDS, { name: '80/a', version: '2', bytes: domains('b') });
+  world.flush();
+  const routes = 'RDS \x12\x06\x0a\x01a\x12\x01b';
+  expect(client.got()).toEqual(['CDS c2 1|c3 1|c1 1', 'EDS e3 1', routes]);
+  client.ack('CDS');
+  client.send('EDS', ['c1', 'c2', 'c3'], client.nonceOf('EDS'));
+  expect(client.got()).toEqual([]);
+  client.ack('RDS');
+  expect(client.settle()).toEqual(['CDS c2 1|c3 1']);
+});
+
+test('after a reconnect too', () => {
+  const client = mesh().sotw();
+  client.send('CDS');
+  client.send('EDS', ['c1', 'old']);
+  client.send('RDS', ['80']);
+  expect(client.got()).toEqual(['CDS c1 1|c2 1', 'EDS e1 1|e2 1', 'RDS \x12\x06\x0a\x01a\x12\x01a']);
+});
+
 test('after a refusal nothing is sent until something changes', () => {
   const world = mesh();
   const client = connected(world);

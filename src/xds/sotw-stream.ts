@@ -91,7 +91,8 @@ export class SotwStream extends Stream {
   protected override checkDeadlines(nowMs: number): void {
     const { removalPatienceMs, clustersPatienceMs } = this.shared.limits;
     const dropDue = this.#keepingClustersSinceMs !== undefined && nowMs - this.#keepingClustersSinceMs >= removalPatienceMs;
-    const listenersDue = nowMs - this.connectedAtMs >= clustersPatienceMs && this.types.get(listenerType)?.due === true;
+    const listenersDue =
+      nowMs - this.connectedAtMs >= clustersPatienceMs && [listenerType, routeType].some((type) => this.types.get(type)?.due === true);
     if (dropDue || listenersDue || this.#ordered.some((state) => state.unacked)) this.resume();
   }
 
@@ -121,6 +122,10 @@ export class SotwStream extends Stream {
     state.wildcard = request.resourceNames.includes('*') || (request.resourceNames.length === 0 && isWildcardByDefault(state.type));
     this.#setNames(state, request.resourceNames);
     state.due = state.wildcard || state.names.size > 0;
+    const clusters = this.types.get(clusterType);
+    if (state.type !== endpointType || clusters?.wildcard !== true) return;
+    // A reconnect: the names are those of the clusters that it had.
+    for (const { name } of clusters.previous) this.#expectEndpoints(state, name);
   }
 
   #answered(state: SotwType, request: SotwRequest): void {
@@ -148,8 +153,13 @@ export class SotwStream extends Stream {
     this.#setNames(state, names);
     const added = [...state.names].filter((name) => !before.has(name));
     if (added.length > 0) {
-      if (state.type === endpointType) for (const name of added) state.dueNames.add(name);
-      else state.due = true;
+      if (state.type !== endpointType) state.due = true;
+      else {
+        for (const name of added) {
+          state.dueNames.add(name);
+          state.asked.add(name);
+        }
+      }
     } else if (repeated && state.names.size > 0) {
       // After CDS Envoy asks for the endpoints of changed clusters with what looks like one more ACK, the names in another order.
       state.due = true;
@@ -168,11 +178,16 @@ export class SotwStream extends Stream {
 
   /** False when the stream has to wait. */
   #serve(state: SotwType, withChanges: boolean): boolean {
-    if (state.type === listenerType && this.#clustersAreMissing()) return true;
+    if ((state.type === listenerType || state.type === routeType) && this.#clustersAreMissing()) return true;
     if (state.pointers !== undefined && withChanges && !this.#noteChanges(state)) return false;
     if (!state.due && state.dueNames.size === 0) return true;
     if (state.type === clusterType && this.#onlyRemoves(state)) return true;
     const draft = this.#draft(state);
+    if (!state.due && draft.frames.length === 0) {
+      state.dueNames.clear();
+      state.asked.clear();
+      return true;
+    }
     let bytes = 128;
     for (const frame of draft.frames) bytes += frame.byteLength;
     if (!this.reserve(bytes)) return false;
@@ -222,8 +237,9 @@ export class SotwStream extends Stream {
     }
     const resources: EncodedResource[] = [];
     for (const name of state.due ? state.names : state.dueNames) {
-      const resource = this.#view.find(state.type, name) ?? (state.type === endpointType ? emptyLoadAssignment(name) : undefined);
+      const resource = this.#view.find(state.type, name);
       if (resource !== undefined) resources.push(resource);
+      else if (state.type === endpointType && (state.asked.has(name) || !this.#isToGo(name))) resources.push(emptyLoadAssignment(name));
     }
     return this.#some(state, resources);
   }
@@ -244,10 +260,22 @@ export class SotwStream extends Stream {
     const before = new Map(state.previous.map((resource) => [resource.name, resource.version]));
     const endpoints = this.types.get(endpointType);
     for (const { name, version } of now) {
-      if (endpoints?.pointers !== undefined && before.get(name) !== version && endpoints.has(name)) endpoints.dueNames.add(name);
+      if (endpoints?.pointers === undefined || before.get(name) === version) continue;
+      if (state.wildcard) this.#expectEndpoints(endpoints, name);
+      if (endpoints.has(name)) endpoints.dueNames.add(name);
     }
     const all = [...now, ...gone];
     return { ...this.#some(state, all), resources: all };
+  }
+
+  /** Envoy asks for the endpoints of a new cluster, but routes may name the cluster before that request is here. */
+  #expectEndpoints(endpoints: SotwType, cluster: string): void {
+    if (this.#view.find(endpointType, cluster) !== undefined) endpoints.expect(cluster);
+  }
+
+  /** Listeners and routes may still name a cluster that is to go: its endpoints stay until then. */
+  #isToGo(cluster: string): boolean {
+    return this.types.get(clusterType)?.wildcard === true && this.#view.find(clusterType, cluster) === undefined;
   }
 
   #subscribed(state: SotwType): EncodedResource[] {
@@ -287,6 +315,7 @@ export class SotwStream extends Stream {
     if (draft.resources !== undefined) state.previous = draft.resources;
     state.due = false;
     state.dueNames.clear();
+    state.asked.clear();
     state.pointers ??= this.#view.pointers(state.type);
     if (state.type === routeType) state.hostPointers ??= this.#view.pointers(virtualHostType);
     this.write(message, reserved);

@@ -6,7 +6,7 @@ import type { Pointers } from './view.ts';
 export class SotwType implements TypeStatus {
   readonly type: TypeUrl;
   wildcard = false;
-  names: ReadonlySet<string> = new Set();
+  names = new Set<string>();
   pointers: Pointers | undefined;
   /** RouteConfiguration: what was sent of their virtual hosts. */
   hostPointers: Pointers | undefined;
@@ -14,6 +14,8 @@ export class SotwType implements TypeStatus {
   due = false;
   /** Names to be sent of a type whose responses need not be complete. */
   readonly dueNames = new Set<string>();
+  /** Of these what the client has just asked for: it is answered even if there is nothing. */
+  readonly asked = new Set<string>();
   /** Clusters: what the client has, to keep those that are to be removed until nothing names them. */
   previous: readonly EncodedResource[] = [];
   unacked = false;
@@ -43,6 +45,11 @@ export class SotwType implements TypeStatus {
 
   has(name: string): boolean {
     return this.wildcard || this.names.has(name);
+  }
+
+  /** Sends from now on what the client will ask for. */
+  expect(name: string): void {
+    if (!this.wildcard) this.names.add(name);
   }
 
   sent(nonce: string, version: string, nowMs: number, bytes: number, names: readonly string[]): void {

@@ -126,6 +126,7 @@ export interface TypeStatus {
   readonly sentNonce: string;
   readonly ackedNonce: string;
   readonly sentAtMs: number;
+  /** `SYNCED`: the proxy has accepted all that was due, which after a reconnect may be nothing; `STALE`: an answer of it is due. */
   readonly state: 'NOT_SENT' | 'SYNCED' | 'STALE' | 'ERROR';
   /** Envoy's text of the last refusal that no later acceptance has cleared, and the suspected resources that are held back. */
   readonly lastError?: string;

@@ -15,7 +15,14 @@ export interface Wire {
 
 /** Status codes of gRPC with which a stream is ended. */
 export type EndCode =
-  'UNAVAILABLE' | 'UNAUTHENTICATED' | 'PERMISSION_DENIED' | 'INVALID_ARGUMENT' | 'RESOURCE_EXHAUSTED' | 'ABORTED' | 'DEADLINE_EXCEEDED';
+  | 'UNAVAILABLE'
+  | 'UNAUTHENTICATED'
+  | 'PERMISSION_DENIED'
+  | 'INVALID_ARGUMENT'
+  | 'RESOURCE_EXHAUSTED'
+  | 'ABORTED'
+  | 'DEADLINE_EXCEEDED'
+  | 'INTERNAL';
 
 export interface StreamLimits {
   /** Names that one stream may hold for itself, per type. Default 50,000. */
@@ -64,6 +71,8 @@ export interface StreamShared {
   readonly doubted: DoubtedClaims;
   /** The stream has something to do as soon as the source is settled. */
   awaitSettled(stream: Pumped): void;
+  /** A fault of ours. It ends the stream that it was met on and no other; what this throws goes on. */
+  onFault(error: unknown): void;
 }
 
 /** Names of which it is not known what the client has, by type. */
@@ -106,6 +115,9 @@ function sizeOf(doubts: Doubts): number {
   for (const some of doubts.values()) names += some.size;
   return names;
 }
+
+/** What a caller is told of a fault of ours; the log has it. */
+export const faultDetails = 'a fault of the control plane, see its log';
 
 /** What both forms of ADS have in common: the transport, flow control and the end of a stream. */
 export abstract class Stream implements StreamStatus, Waiter, Pumped {
@@ -151,10 +163,15 @@ export abstract class Stream implements StreamStatus, Waiter, Pumped {
       this.shared.awaitSettled(this);
       return;
     }
-    this.settled();
-    if (!this.writable) return;
-    this.#inLine = false;
-    this.sendDue();
+    try {
+      this.settled();
+      if (!this.writable) return;
+      this.#inLine = false;
+      this.sendDue();
+    } catch (error) {
+      this.shared.onFault(error);
+      this.end('INTERNAL', faultDetails);
+    }
     if (!this.#closed && !this.#inLine) this.shared.budget.leave(this);
   }
 

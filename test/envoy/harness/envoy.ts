@@ -167,7 +167,7 @@ export class Envoy implements AsyncDisposable {
 
   /** Value of one counter or gauge; undefined when there is none of that name yet. */
   async stat(name: string): Promise<number | undefined> {
-    const { body } = await this.admin(`/stats?filter=${encodeURIComponent(`^${name.replaceAll('.', '\\.')}$`)}`);
+    const { body } = await this.admin(`/stats?filter=${encodeURIComponent(`^${name.replaceAll(/[.|]/g, '\\$&')}$`)}`);
     const match = /: (\d+)\s*$/.exec(body.trim());
     return match === null ? undefined : Number(match[1]);
   }

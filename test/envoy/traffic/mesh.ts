@@ -208,7 +208,8 @@ export class Mesh implements AsyncDisposable {
       ),
     ]);
     this.#folder.write(join('proxies', name, 'token'), token.trim(), 0o600);
-    const [, , , ...flags] = command.trim().split(' ');
+    // Access logs are written at once, for tests that read them and for whoever reads why a test failed.
+    const flags = [...command.trim().split(' ').slice(3), '--file-flush-interval-msec', '200'];
     const bootstrap: unknown = parse(readFileSync(join(folder, 'bootstrap.yaml'), 'utf8'), { version: '1.1' });
     await workload.startProxy(await Envoy.start({ bootstrap, admin: { address: pod.ip, port: 15000 }, pod, name, flags }));
   }
@@ -231,6 +232,13 @@ export class Mesh implements AsyncDisposable {
   async endpointsOf(name: string, cluster: string): Promise<string[]> {
     const found = (await this.workload(name).envoy.clusters()).find((c) => c.name === cluster || c.name === `${cluster};`);
     return (found?.host_statuses ?? []).map((host) => host.address.socket_address?.address ?? '');
+  }
+
+  /** Whether the proxy is connected and has accepted everything that it was sent. */
+  async inSync(name: string): Promise<boolean> {
+    const { body } = await http({ port: this.discovery.addresses.monitoring, path: '/debug/syncz' });
+    const proxy = `${name}.${this.workload(name).namespace}`;
+    return (JSON.parse(body) as { proxy: string; state: string }[]).some((stream) => stream.proxy === proxy && stream.state === 'SYNCED');
   }
 
   /** What `/debug/problems` says. */
@@ -267,7 +275,6 @@ export class Mesh implements AsyncDisposable {
 /** A mesh for the tests of one suite; call the result in a test. What `options` reads may be made in a hook before. */
 export function useMesh(options: () => MeshOptions): () => Mesh {
   let mesh: Mesh | undefined;
-  let explained: string | undefined;
   beforeAll(async () => {
     mesh = await Mesh.start(options());
   });

@@ -14,12 +14,23 @@ needsEnvoy();
 const vip = '10.96.0.10';
 const versions = ['v1', 'v2', 'v3'] as const;
 const rewrites = 100;
+const policyRounds = 30;
 
-const strict = `
+const peerAuthentication = (mode: string): string => `
 apiVersion: security.istio.io/v1
 kind: PeerAuthentication
 metadata: { name: default, namespace: istio-system }
-spec: { mtls: { mode: STRICT } }
+spec: { mtls: { mode: ${mode} } }
+`;
+
+/** Lets everything through, in other words each time. */
+const allowing = (n: number): string => `
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: reviews, namespace: shop }
+spec:
+  selector: { matchLabels: { app: reviews } }
+  rules: [{ from: [{ source: { namespaces: [shop] } }] }, { to: [{ operation: { paths: [/round-${n}] } }] }]
 `;
 
 /** The nth routing: another subset each time, written together with the route to it, and other weights. */
@@ -63,11 +74,12 @@ describeWithPods('changes under load', () => {
   const mesh = useMesh(() => ({
     name: 'res',
     manifests: {
-      strict,
+      strict: peerAuthentication('STRICT'),
       reviews: service('reviews', { clusterIp: vip, ports: [{ name: 'http', port: 80, targetPort: 8080 }] }),
     },
     workloads: {
       client: { client: true },
+      'client-sotw': { bootstrap: ['--protocol', 'sotw'] },
       ...Object.fromEntries(
         versions.map((version) => [
           `reviews-${version}`,
@@ -77,7 +89,8 @@ describeWithPods('changes under load', () => {
     },
   }));
 
-  const load = (): Promise<Load> => Load.start({ address: vip, port: 80, host: 'reviews.shop' }, mesh().workload('client').pod);
+  /** From a proxy that takes deltas, unless another one is named. */
+  const load = (from = 'client'): Promise<Load> => Load.start({ address: vip, port: 80, host: 'reviews.shop' }, mesh().workload(from).pod);
 
   /** Which versions answer 20 requests. */
   async function answering(): Promise<string[]> {
@@ -87,17 +100,19 @@ describeWithPods('changes under load', () => {
     return [...new Set(answers.map((answer) => String(answer.headers['x-version'] ?? answer.status)))].sort();
   }
 
-  it('manifests that are rewritten 100 times fail no request', async () => {
+  it('manifests that are rewritten 100 times fail no request, whether a proxy takes deltas or whole states', async () => {
     await using running = await load();
+    await using whole = await load('client-sotw');
     for (let n = 1; n <= rewrites; n++) {
       mesh().apply('routing', routing(n));
       // Some rewrites come one by one and some meet in one push.
       await delay(n % 4 === 0 ? 200 : 40);
     }
     await eventually('the last routing is in force', async () => (await answering()).join() === 'v2');
-    const result = await running.stop();
-    expect(result.failed).toEqual({});
-    expect(Object.keys(result.versions).sort()).toEqual([...versions]);
+    for (const { failed, versions: seen } of [await running.stop(), await whole.stop()]) {
+      expect(failed).toEqual({});
+      expect(Object.keys(seen).sort()).toEqual([...versions]);
+    }
     expect(await mesh().problems()).toEqual([]);
   });
 
@@ -128,16 +143,45 @@ describeWithPods('changes under load', () => {
     expect(Object.keys(result.versions).sort()).toEqual([...versions]);
   });
 
+  it('policies that change at the called side fail no request that all of them allow', async () => {
+    await using running = await load();
+    const inForce = async (n: number): Promise<boolean> => {
+      const { body } = await mesh().workload('reviews-v1').envoy.admin('/config_dump?resource=dynamic_listeners');
+      return body.includes(`/round-${n}`);
+    };
+    for (let n = 1; n <= policyRounds; n++) {
+      mesh().apply('policy', allowing(n));
+      mesh().apply('strict', peerAuthentication(n % 2 === 0 ? 'STRICT' : 'PERMISSIVE'));
+      await eventually(`policy ${n} is in force`, () => inForce(n));
+      await delay(200);
+    }
+    mesh().remove('policy');
+    expect((await running.stop()).failed).toEqual({});
+  });
+
   it('a control plane that is killed and started again fails no request, and what changed meanwhile arrives', async () => {
     mesh().apply('routing', routing(1));
     await eventually('the routing is in force', async () => !(await answering()).includes('v2'));
     await using running = await load();
-    for (let round = 1; round <= 3; round++) {
+    {
+      // Of whole states a new stream cannot tell what the proxy has: only what has not changed goes on without a failure.
+      await using whole = await load('client-sotw');
       await mesh().discovery.kill();
-      mesh().apply('routing', routing(100 + 101 * round));
       await mesh().discovery.restart();
-      const expected = (100 + 101 * round) % 2 === 0 ? 'v2' : 'v3';
+      for (const name of ['client', 'client-sotw']) await eventually(`${name} is back`, () => mesh().inSync(name), 20_000);
+      expect((await whole.stop()).failed).toEqual({});
+    }
+    for (let round = 1; round <= 3; round++) {
+      const n = 100 + 101 * round;
+      await mesh().discovery.kill();
+      mesh().apply('routing', routing(n));
+      if (round === 1) mesh().withdraw('reviews-v1');
+      else mesh().announce('reviews-v1');
+      await mesh().discovery.restart();
+      const expected = n % 2 === 0 ? 'v2' : 'v3';
       await eventually('the routing written meanwhile is in force', async () => (await answering()).join() === expected, 20_000);
+      const endpoints = await mesh().endpointsOf('client', 'outbound|80||reviews.shop.svc.cluster.local');
+      expect(endpoints.includes(mesh().workload('reviews-v1').pod.ip)).toBe(round > 1);
     }
     const result = await running.stop();
     expect(result.failed).toEqual({});

@@ -1,4 +1,4 @@
-/** What a workload reaches: other protocols, hosts that nobody knows, other localities, what its Sidecar names; and what a refusal leaves in force. */
+/** What happens when an endpoint fails and when Envoy refuses something, and what the metrics say of it all. */
 import { expect, it } from 'vitest';
 import { type HttpEcho, setFault } from '../harness/apps.ts';
 import type { Client } from '../harness/client.ts';
@@ -48,21 +48,13 @@ spec:
   servers: [{ port: { number: ${port}, name: http, protocol: HTTP }, hosts: ["*"]${bind} }]
 `;
 
-describeWithPods('what a workload reaches', () => {
+describeWithPods('failures', () => {
   const mesh = useMesh(() => ({
-    name: 'rea',
+    name: 'fai',
     manifests: {
       services: documents(
         service('reviews', { clusterIp: reviews, ports: [{ name: 'http', port: 80, targetPort: 8080 }] }),
-        service('tools', {
-          clusterIp: tools,
-          ports: [
-            { name: 'http', port: 80, targetPort: 8080 },
-            { name: 'tcp-greeting', port: 9001, targetPort: 9091 },
-            { name: 'grpc', port: 9002, targetPort: 9092 },
-          ],
-        }),
-        service('far', { namespace: 'outside', clusterIp: '10.96.0.42', ports: [{ name: 'http', port: 80, targetPort: 8080 }] }),
+        service('tools', { clusterIp: tools, ports: [{ name: 'http', port: 80, targetPort: 8080 }] }),
       ),
     },
     workloads: {
@@ -79,20 +71,7 @@ describeWithPods('what a workload reaches', () => {
         locality: 'r2/z1/s1',
         apps: [{ kind: 'http', port: 8080, version: 'v2' }],
       },
-      tools: {
-        apps: [
-          { kind: 'http', port: 8080, version: 'tools' },
-          { kind: 'tcp-greeting', port: 9091, greeting: '220 at your service\r\n' },
-          { kind: 'grpc', port: 9092 },
-        ],
-      },
-      unknown: {
-        proxy: 'none',
-        apps: [
-          { kind: 'http', port: 80, version: 'unknown' },
-          { kind: 'http', port: 8888, version: 'unknown' },
-        ],
-      },
+      tools: { apps: [{ kind: 'http', port: 8080, version: 'tools' }] },
       gateway: { proxy: 'router' },
     },
   }));
@@ -116,34 +95,6 @@ describeWithPods('what a workload reaches', () => {
       },
       limitMs,
     );
-  const clustersOf = async (name: string): Promise<string[]> =>
-    Object.keys((await mesh().workload(name).envoy.clusterStates()).active).map((cluster) => cluster.replace(/;$/, ''));
-
-  it('a protocol in which the server speaks first, WebSocket and gRPC pass', async () => {
-    expect(await client().tcp(tools, 9001)).toBe('220 at your service\r\n');
-    expect(await client().websocket(tools, 80, 'over a WebSocket', { host: 'tools.shop' })).toBe('over a WebSocket');
-    expect(await client().grpc(tools, 9002, 'over gRPC', { host: 'tools.shop:9002' })).toBe('over gRPC');
-  });
-
-  it('an unknown host is reached under ALLOW_ANY and refused under REGISTRY_ONLY', async () => {
-    const unknown = async (port: number): Promise<string> =>
-      client()
-        .http(ipOf('unknown'), port, { host: 'unknown.example' })
-        .then(
-          ({ status, headers }) => `${status} ${String(headers['x-version'] ?? '')}`.trim(),
-          (fault: Error) => fault.message,
-        );
-    // A port on which the mesh has HTTP services, and one that it does not know.
-    expect([await unknown(80), await unknown(8888)]).toEqual(['200 unknown', '200 unknown']);
-    mesh().configure('outboundTrafficPolicy: { mode: REGISTRY_ONLY }');
-    await becomes('an unknown host on a known port', () => unknown(80), '502');
-    await becomes('an unknown port', () => unknown(8888), 'ECONNRESET');
-    expect(await answerers(10)).toMatch(/^v/);
-    mesh().configure('');
-    await becomes('an unknown host on a known port', () => unknown(80), '200 unknown');
-    await becomes('an unknown port', () => unknown(8888), '200 unknown');
-  });
-
   it('requests stay in their locality and leave it when that fails', async () => {
     mesh().apply(
       'subsets',
@@ -198,28 +149,6 @@ spec:
     }
   });
 
-  it('a Sidecar limits what a proxy is told of', async () => {
-    const far = 'outbound|80||far.outside.svc.cluster.local';
-    expect(await clustersOf('client')).toContain(far);
-    mesh().apply(
-      'sidecar',
-      `
-apiVersion: networking.istio.io/v1
-kind: Sidecar
-metadata: { name: default, namespace: shop }
-spec: { egress: [{ hosts: ["./reviews.shop.svc.cluster.local"] }] }
-`,
-    );
-    await becomes(
-      'what the client knows of',
-      async () => (await clustersOf('client')).filter((name) => name.startsWith('outbound|')).join(),
-      'outbound|80||reviews.shop.svc.cluster.local',
-    );
-    expect(await answerer()).toBe('v1');
-    mesh().remove('sidecar');
-    await becomes('whether the client knows of it', async () => String((await clustersOf('client')).includes(far)), 'true');
-  });
-
   it('a route that Envoy refuses leaves the rest in force, and is named with its object', async () => {
     mesh().apply('subsets', subsets);
     mesh().apply('routes', routes('reviews', to('v2')));
@@ -227,11 +156,22 @@ spec: { egress: [{ hosts: ["./reviews.shop.svc.cluster.local"] }] }
     // Well-formed: only RE2 itself finds how large it becomes.
     mesh().apply('routes', routes('reviews', `match: [{ uri: { regex: "((a{100}){100}){100}" } }], ${to('v2')}`, to('v1')));
     const named = 'VirtualService/shop/reviews';
-    await eventually('the refusal is a problem of its object', async () =>
-      (await mesh().problems()).some(
-        ({ object, reason, message }) => object === named && reason === 'Refused' && message.includes('repetition'),
-      ),
-    );
+    const isNamed = (): Promise<unknown> =>
+      eventually(
+        'the refusal is a problem of its object',
+        async () =>
+          (await mesh().problems()).some(
+            ({ object, reason, message }) => object === named && reason === 'Refused' && message.includes('repetition'),
+          ),
+        20_000,
+      );
+    await isNamed();
+    expect(await answerers(10)).toBe('v2');
+    // A control plane that knows nothing of it tries again, finds it again, and lets it rest again.
+    await mesh().discovery.kill();
+    await mesh().discovery.restart();
+    await isNamed();
+    await eventually('the client is back', async () => (await mesh().proxyStatus('client.shop')).includes(named), 20_000);
     const status = await mesh().proxyStatus('client.shop');
     expect(status).toMatch(/rejected VHDS: .*repetition/);
     expect(status).toContain(named);
@@ -244,6 +184,34 @@ spec: { egress: [{ hosts: ["./reviews.shop.svc.cluster.local"] }] }
     await becomes('the answerer after the repair', () => answerers(10), 'v1');
     await eventually('the problem is gone', async () => (await mesh().problems()).every(({ object }) => object !== named));
     expect(await mesh().proxyStatus('client.shop')).not.toContain('rejected');
+  });
+
+  it('a cluster that Envoy refuses leaves the rest in force, and is named with its object', async () => {
+    const toolsAnswer = async (): Promise<string> => String((await client().http(tools, 80, { host: 'tools.shop' })).status);
+    expect(await toolsAnswer()).toBe('200');
+    mesh().apply(
+      'tools-rule',
+      `
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: tools, namespace: shop }
+spec:
+  host: tools
+  # Maglev wants a prime number.
+  trafficPolicy: { loadBalancer: { consistentHash: { httpHeaderName: x-user, maglev: { tableSize: 1000 } } } }
+`,
+    );
+    const named = 'DestinationRule/shop/tools';
+    await eventually('the refusal is a problem of its object', async () =>
+      (await mesh().problems()).some(({ object, reason }) => object === named && reason === 'Refused'),
+    );
+    expect(await mesh().proxyStatus('client.shop')).toContain(named);
+    expect(await toolsAnswer()).toBe('200');
+    mesh().apply('routes', routes('reviews', to('v2')));
+    await becomes('the answerer elsewhere', () => answerers(10), 'v2');
+    mesh().remove('tools-rule');
+    await eventually('the problem is gone', async () => (await mesh().problems()).every(({ object }) => object !== named));
+    expect(await toolsAnswer()).toBe('200');
   });
 
   it('a listener that Envoy refuses leaves the others in force, and is named with its object', async () => {
