@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { systemClock, type Clock } from './clock.ts';
 import { HttpTransport } from './http-transport.ts';
 import { ListWatch, type ListWatchFault, type ListWatchLimits } from './listwatch.ts';
@@ -71,7 +71,7 @@ class Watched {
   }
 
   async watching(): Promise<void> {
-    await expect.poll(() => this.server.watching, { interval: 1 }).toBe(1);
+    await vi.waitUntil(() => this.server.watching === 1, { interval: 1 });
   }
 
   #check(): void {
