@@ -1,0 +1,132 @@
+/** Real Envoys with projected tokens in a mesh whose database is a real Kubernetes API. */
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import type { HttpEcho } from '../envoy/harness/apps.ts';
+import { needsEnvoy } from '../envoy/harness/envoy.ts';
+import { Load } from '../envoy/harness/load.ts';
+import { describeWithPods } from '../envoy/harness/suites.ts';
+import { eventually } from '../envoy/harness/wait.ts';
+import { clusterBinaries } from './harness/binaries.ts';
+import { removePod, setReady } from './harness/objects.ts';
+import { KubernetesMesh } from './mesh.ts';
+
+needsEnvoy();
+
+const vip = '10.96.100.10';
+const cluster = 'outbound|80||reviews.shop.svc.cluster.local';
+
+const manifests = `
+apiVersion: v1
+kind: Service
+metadata: { name: reviews, namespace: shop }
+spec:
+  clusterIP: ${vip}
+  selector: { app: reviews }
+  ports: [{ name: http, port: 80, targetPort: web }]
+---
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: { name: default, namespace: istio-system }
+spec: { mtls: { mode: STRICT } }
+`;
+
+const reviews = (version: string) =>
+  ({
+    serviceAccount: 'reviews',
+    labels: { app: 'reviews', version },
+    ports: { web: 8080 },
+    apps: [{ kind: 'http', port: 8080, version }],
+  }) as const;
+
+describeWithPods('a mesh on Kubernetes', () => {
+  let mesh: KubernetesMesh;
+
+  beforeAll(async () => {
+    await clusterBinaries();
+  }, 3_600_000);
+
+  beforeAll(async () => {
+    mesh = await KubernetesMesh.start({
+      name: 'kub',
+      manifests,
+      workloads: {
+        client: { client: true },
+        outsider: { client: true, proxy: 'none' },
+        'reviews-1': reviews('1'),
+        'reviews-2': reviews('2'),
+      },
+    });
+  });
+
+  beforeEach(() => mesh?.explainFailure());
+
+  afterAll(() => mesh?.[Symbol.asyncDispose]());
+
+  const ipOf = (name: string): string => mesh.workload(name).pod.ip;
+
+  async function endpointsAre(...names: readonly string[]): Promise<void> {
+    const expected = names.map(ipOf).sort();
+    await eventually(
+      `the endpoints are ${names.join(', ')}`,
+      async () => (await mesh.endpointsOf('client', cluster)).join() === expected.join(),
+    );
+  }
+
+  it('carries requests to all pods of a service over mutual TLS', async () => {
+    await endpointsAre('reviews-1', 'reviews-2');
+    const versions = new Set<string>();
+    const echo = await eventually('an answer of both', async () => {
+      const { status, body } = await mesh.workload('client').client.http(vip, 80, { host: 'reviews.shop' });
+      expect(status).toBe(200);
+      const answer = JSON.parse(body) as HttpEcho;
+      versions.add(answer.version);
+      return versions.size === 2 ? answer : undefined;
+    });
+    expect(echo.headers['x-forwarded-client-cert']).toContain('URI=spiffe://cluster.local/ns/shop/sa/client');
+  });
+
+  it('refuses whoever comes without a certificate', async () => {
+    await expect(mesh.workload('outsider').client.http(ipOf('reviews-1'), 8080)).rejects.toThrow('ECONNRESET');
+  });
+
+  it('loses no request while pods come, are not ready and go', async () => {
+    await using load = await Load.start({ address: vip, port: 80, host: 'reviews.shop' }, mesh.workload('client').pod);
+    await setReady(mesh.cluster.api, mesh.pod('reviews-2'), false);
+    await endpointsAre('reviews-1');
+    await mesh.add('reviews-3', reviews('3'));
+    await endpointsAre('reviews-1', 'reviews-3');
+    await setReady(mesh.cluster.api, mesh.pod('reviews-2'), true);
+    await endpointsAre('reviews-1', 'reviews-2', 'reviews-3');
+    await removePod(mesh.cluster.api, mesh.pod('reviews-3'));
+    await endpointsAre('reviews-1', 'reviews-2');
+    const { failed, versions } = await load.stop();
+    expect(failed).toEqual({});
+    expect(Object.keys(versions).sort()).toEqual(['1', '2', '3']);
+  });
+
+  it('loses no request and no endpoint while the API server is away, and catches up', async () => {
+    await using load = await Load.start({ address: vip, port: 80, host: 'reviews.shop' }, mesh.workload('client').pod);
+    await mesh.cluster.apiServer.kill();
+    await mesh.cluster.etcd.kill();
+    await mesh.cluster.etcd.start();
+    await mesh.cluster.apiServer.start();
+    await eventually(
+      'the pod is not ready any more',
+      () => setReady(mesh.cluster.api, mesh.pod('reviews-2'), false).then(() => true),
+      30_000,
+    );
+    await eventually('it is known', async () => (await mesh.endpointsOf('client', cluster)).join() === ipOf('reviews-1'), 60_000);
+    await setReady(mesh.cluster.api, mesh.pod('reviews-2'), true);
+    await endpointsAre('reviews-1', 'reviews-2');
+    expect((await load.stop()).failed).toEqual({});
+  });
+
+  it('refuses a proxy that claims to be another service account', async () => {
+    const options = { client: true, claims: { serviceAccount: 'reviews' }, awaitReady: false } as const;
+    const impostor = await mesh.add('impostor', options);
+    await eventually(
+      'it is refused',
+      async () => (await impostor.envoy.stat('control_plane.connected_state')) === 0 && mesh.discovery.fullLog().includes('claims'),
+    );
+    expect(await mesh.endpointsOf('impostor', cluster)).toEqual([]);
+  });
+});
