@@ -6,7 +6,7 @@ import { Load } from '../envoy/harness/load.ts';
 import { describeWithPods } from '../envoy/harness/suites.ts';
 import { eventually } from '../envoy/harness/wait.ts';
 import { clusterBinaries } from './harness/binaries.ts';
-import { removePod, setReady } from './harness/objects.ts';
+import { addNamespace, removeNamespace, removePod, setReady } from './harness/objects.ts';
 import { KubernetesMesh } from './mesh.ts';
 
 needsEnvoy();
@@ -118,6 +118,47 @@ describeWithPods('a mesh on Kubernetes', () => {
     await setReady(mesh.cluster.api, mesh.pod('reviews-2'), true);
     await endpointsAre('reviews-1', 'reviews-2');
     expect((await load.stop()).failed).toEqual({});
+  });
+
+  it('loses no request and no endpoint while 500 changes pass a connection that breaks and a history that is forgotten', async () => {
+    await using load = await Load.start({ address: vip, port: 80, host: 'reviews.shop' }, mesh.workload('client').pod);
+    const before = mesh.connection.accepted;
+    for (let change = 1; change <= 500; change++) {
+      await setReady(mesh.cluster.api, mesh.pod('reviews-2'), change % 2 === 0);
+      if (change % 50 === 0) mesh.connection.cut();
+      if (change === 275) await mesh.cluster.forgetHistory();
+    }
+    await endpointsAre('reviews-1', 'reviews-2');
+    const slices = await mesh.cluster.kubectl([
+      ...['get', 'endpointslices', '-n', 'shop', '-l', 'kubernetes.io/service-name=reviews'],
+      ...['-o', 'jsonpath={.items[*].endpoints[?(@.conditions.ready==true)].addresses[0]}'],
+    ]);
+    expect(slices.split(' ').sort()).toEqual(await mesh.endpointsOf('client', cluster));
+    expect(mesh.connection.accepted - before).toBeGreaterThan(20);
+    expect((await load.stop()).failed).toEqual({});
+  });
+
+  it('follows a namespace that is deleted and made anew', async () => {
+    const { api } = mesh.cluster;
+    const ledger = 'outbound|80||ledger.bank.svc.cluster.local';
+    const ledgerManifest = `
+apiVersion: v1
+kind: Service
+metadata: { name: ledger, namespace: bank }
+spec: { clusterIP: 10.96.100.20, selector: { app: ledger }, ports: [{ name: http, port: 80, targetPort: 8080 }] }
+`;
+    const known = async (): Promise<string> => (await mesh.endpointsOf('client', ledger)).join();
+    await addNamespace(api, 'bank');
+    await mesh.cluster.apply(ledgerManifest);
+    await mesh.announce('ledger', { namespace: 'bank', proxy: 'none', apps: [{ kind: 'http', port: 8080, version: '1' }] });
+    await eventually('the ledger is known', async () => (await known()) === ipOf('ledger'));
+    await removeNamespace(api, 'bank');
+    await eventually('the ledger is forgotten', async () => (await known()) === '');
+    await addNamespace(api, 'bank');
+    await mesh.cluster.apply(ledgerManifest);
+    await mesh.addObject('ledger');
+    await eventually('the ledger is known again', async () => (await known()) === ipOf('ledger'));
+    expect((await mesh.workload('client').client.http('10.96.100.20', 80, { host: 'ledger.bank' })).status).toBe(200);
   });
 
   it('refuses a proxy that claims to be another service account', async () => {

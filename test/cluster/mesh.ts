@@ -16,6 +16,7 @@ import { meshConfig, Workload, type WorkloadOptions } from '../envoy/traffic/mes
 import { clusterBinaries } from './harness/binaries.ts';
 import { TestCluster } from './harness/cluster.ts';
 import { installCrds } from './harness/crds.ts';
+import { FaultProxy } from './harness/fault-proxy.ts';
 import { addNamespace, addNode, addPod, addServiceAccount, type RunningPod, setReady } from './harness/objects.ts';
 import { podToken } from './harness/tokens.ts';
 
@@ -45,6 +46,8 @@ export interface KubernetesMeshOptions {
 export class KubernetesMesh implements AsyncDisposable {
   readonly network: PodNetwork;
   readonly cluster: TestCluster;
+  /** Between mizzen and the API server. */
+  readonly connection: FaultProxy;
   readonly state: string;
   readonly #folder: Folder;
   readonly #stack: AsyncDisposableStack;
@@ -52,9 +55,10 @@ export class KubernetesMesh implements AsyncDisposable {
   readonly #pods = new Map<string, RunningPod>();
   #discovery: Discovery | undefined;
 
-  private constructor(network: PodNetwork, cluster: TestCluster, stack: AsyncDisposableStack) {
+  private constructor(network: PodNetwork, cluster: TestCluster, connection: FaultProxy, stack: AsyncDisposableStack) {
     this.network = network;
     this.cluster = cluster;
+    this.connection = connection;
     this.#stack = stack;
     this.#folder = stack.use(new Folder('kubernetes-mesh'));
     this.state = this.#folder.at('state');
@@ -68,7 +72,8 @@ export class KubernetesMesh implements AsyncDisposable {
     try {
       const network = stack.use(new PodNetwork(options.name));
       const cluster = stack.use(await TestCluster.start({ address: network.testAddress, binaries }));
-      const mesh = new KubernetesMesh(network, cluster, stack);
+      const connection = stack.use(await FaultProxy.start(cluster.url));
+      const mesh = new KubernetesMesh(network, cluster, connection, stack);
       logs = () => mesh.logs();
       await mesh.#prepare(options);
       const added = await Promise.all(Object.entries(options.workloads).map(([name, workload]) => mesh.announce(name, workload)));
@@ -95,7 +100,7 @@ export class KubernetesMesh implements AsyncDisposable {
   async startDiscovery(flags: readonly string[]): Promise<void> {
     this.#discovery = this.#stack.use(
       await Discovery.start({
-        kubeconfig: this.cluster.kubeconfig,
+        kubeconfig: this.cluster.kubeconfigFor('discovery', { server: this.connection.url }),
         state: this.state,
         address: this.network.testAddress,
         log: this.#folder.at('discovery.log'),
@@ -134,13 +139,22 @@ export class KubernetesMesh implements AsyncDisposable {
    * proxy's own readiness.
    */
   async announce(name: string, options: KubernetesWorkloadOptions): Promise<Workload> {
-    const type = options.proxy ?? 'sidecar';
-    const workload = new Workload(name, this.network.pod(name, { redirect: type === 'sidecar' }), options);
+    const redirect = (options.proxy ?? 'sidecar') === 'sidecar';
+    const workload = new Workload(name, this.network.pod(name, { redirect }), options);
     this.#stack.use(workload);
     this.#workloads.set(name, workload);
+    await Promise.all([workload.startApps(), this.addObject(name)]);
+    return workload;
+  }
+
+  /** Makes the pod's object, and its service account when there is none. */
+  async addObject(name: string): Promise<void> {
+    const workload = this.workload(name);
+    const options: KubernetesWorkloadOptions = workload.options;
+    const type = options.proxy ?? 'sidecar';
     const { api } = this.cluster;
     const { namespace, serviceAccount } = workload;
-    await Promise.all([workload.startApps(), addServiceAccount(api, namespace, serviceAccount)]);
+    await addServiceAccount(api, namespace, serviceAccount);
     this.#pods.set(
       name,
       await addPod(api, {
@@ -154,7 +168,6 @@ export class KubernetesMesh implements AsyncDisposable {
         ...(options.ports === undefined ? {} : { ports: options.ports }),
       }),
     );
-    return workload;
   }
 
   async #startProxy(workload: Workload): Promise<void> {
