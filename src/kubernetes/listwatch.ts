@@ -20,7 +20,7 @@ export interface ListWatchOptions<T> {
   readonly trim: Trim<T>;
   /** The first change is the whole list, also where it is empty. */
   readonly onChange: (change: Change<T>) => void;
-  /** What is wrong now; undefined once it works again. */
+  /** What is wrong now, told once; undefined once it works again. */
   readonly onFault?: (fault: ListWatchFault | undefined) => void;
   readonly limits?: Partial<ListWatchLimits>;
   readonly backoff?: BackoffOptions;
@@ -72,7 +72,7 @@ export class ListWatch<T> {
   private relistWanted = false;
   private absences = 0;
   private told = false;
-  private faulty = false;
+  private lastFault: ListWatchFault | undefined;
 
   constructor(options: ListWatchOptions<T>) {
     this.options = options;
@@ -239,8 +239,8 @@ export class ListWatch<T> {
   }
 
   private fault(fault: ListWatchFault | undefined): void {
-    if (fault === undefined && !this.faulty) return;
-    this.faulty = fault !== undefined;
+    if (fault?.type === this.lastFault?.type && fault?.message === this.lastFault?.message) return;
+    this.lastFault = fault;
     this.options.onFault?.(fault);
   }
 }

@@ -170,6 +170,19 @@ describe('KubernetesSource', () => {
     await cluster.sink.until(() => services().join() === 'Service/other/reviews,Service/shop/reviews');
   });
 
+  it('tells of objects whose kind has no effect, and for as long as they are there', async () => {
+    const cluster = new Cluster();
+    const path = '/apis/networking.istio.io/v1alpha3/envoyfilters';
+    cluster.served['networking.istio.io/v1alpha3'] = ['envoyfilters'];
+    cluster.server.put(path, 'shop', 'lua', {});
+    const source = await cluster.start();
+    await source.ready;
+    expect(cluster.sink.problems).toMatchObject([{ object: 'EnvoyFilter/shop/lua', reason: 'NotTranslated', severity: 'error' }]);
+    expect(cluster.keys()).toEqual([]);
+    cluster.server.delete(path, 'shop', 'lua');
+    await cluster.sink.until(() => cluster.sink.problems.length === 0);
+  });
+
   it('names the permission that is missing', async () => {
     const cluster = new Cluster();
     const source = await cluster.start();

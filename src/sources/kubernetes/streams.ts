@@ -4,10 +4,13 @@ import { kinds } from '../../apis/kinds.ts';
 import type { RawObject } from '../../kubernetes/list.ts';
 import { trimConfigMap, trimMetadata, trimPod, trimSecret, trimSlice, trimSpec } from './trim.ts';
 
+/** What the URLs of a kind are made of. */
+export type WatchedKind = Pick<KindSchema, 'kind' | 'plural' | 'group' | 'versions' | 'scope'>;
+
 export interface Stream {
   /** For messages: `pods`, `secrets (Opaque)`. */
   readonly name: string;
-  readonly kind: KindSchema;
+  readonly kind: WatchedKind;
   /** Absent: all namespaces. */
   readonly namespace?: string;
   readonly fieldSelector?: string;
@@ -18,10 +21,22 @@ export interface Stream {
 }
 
 export function streamsOf(rootNamespace: string): Stream[] {
-  return (kinds as readonly KindSchema[]).flatMap((kind) => streamsOfKind(kind, rootNamespace));
+  return [
+    ...(kinds as readonly KindSchema[]).flatMap((kind) => streamsOfKind(kind, rootNamespace)),
+    // Nobody reads them, but whoever installed one is to be told that it has no effect: their names are enough.
+    ...untranslatedKinds.filter(isUnread).map((kind): Stream => ({ name: kind.plural, kind, metadataOnly: true, trim: trimMetadata })),
+  ];
 }
 
-function streamsOfKind(kind: KindSchema, rootNamespace: string): Stream[] {
+/** Kinds of Istio that have no schema here. */
+const untranslatedKinds: readonly WatchedKind[] = [
+  { kind: 'EnvoyFilter', plural: 'envoyfilters', group: 'networking.istio.io', versions: ['v1alpha3'], scope: 'Namespaced' },
+  { kind: 'ProxyConfig', plural: 'proxyconfigs', group: 'networking.istio.io', versions: ['v1', 'v1beta1'], scope: 'Namespaced' },
+  { kind: 'WasmPlugin', plural: 'wasmplugins', group: 'extensions.istio.io', versions: ['v1', 'v1alpha1'], scope: 'Namespaced' },
+  { kind: 'Telemetry', plural: 'telemetries', group: 'telemetry.istio.io', versions: ['v1', 'v1alpha1'], scope: 'Namespaced' },
+];
+
+function streamsOfKind(kind: WatchedKind, rootNamespace: string): Stream[] {
   const name = kind.plural;
   switch (kind.kind) {
     case 'Pod':
@@ -58,3 +73,8 @@ const partial = (kind: string): string => `application/json;as=${kind};g=meta.k8
 
 /** A list and a watch are asked for with one header: the server takes of it what fits. */
 export const metadataAccept = `${partial('PartialObjectMetadataList')},${partial('PartialObjectMetadata')},application/json`;
+
+/** A kind that got a schema is read by it. */
+function isUnread({ kind }: WatchedKind): boolean {
+  return !kinds.some((known: KindSchema) => known.kind === kind);
+}
