@@ -34,7 +34,8 @@ function cluster(altStatName: string): Uint8Array {
 class ScriptedServer {
   readonly calls: Call[] = [];
   readonly tokens = new Set<string>();
-  acknowledged = 0;
+  #acknowledged = 0;
+  #onAcknowledged: () => void = () => {};
   readonly #server = new Server();
 
   async listen(): Promise<string> {
@@ -57,10 +58,22 @@ class ScriptedServer {
   }
 
   #answer(call: Call, { typeUrl, responseNonce }: DeltaDiscoveryRequest): void {
-    if (responseNonce !== '') this.acknowledged++;
-    else if (typeUrl === types.clusters) call.write(response(typeUrl, 'c', { a: cluster('') }));
+    if (responseNonce !== '') {
+      this.#acknowledged++;
+      this.#onAcknowledged();
+    } else if (typeUrl === types.clusters) call.write(response(typeUrl, 'c', { a: cluster('') }));
     else if (typeUrl === types.endpoints) call.write(response(typeUrl, 'e', { a: Buffer.from('') }));
     else call.write(response(typeUrl, 'l', {}));
+  }
+
+  /** Resolves when so many responses have been acknowledged. */
+  acknowledgements(count: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onAcknowledged = () => {
+        if (this.#acknowledged === count) resolve();
+      };
+      this.#onAcknowledged();
+    });
   }
 
   close(): void {
@@ -96,7 +109,7 @@ test('streams get in sync, and the time of a change is that of its text in the t
     [types.endpoints, 3],
     [types.listeners, 3],
   ]);
-  expect(server.acknowledged).toBe(9);
+  await server.acknowledgements(9);
 
   group.watch({ do: 'watch', types: [types.endpoints], marker: '10.9.8.7' });
   const changedMs = nowMs();

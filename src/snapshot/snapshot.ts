@@ -7,6 +7,7 @@ import type { Objects } from '../mesh/objects.ts';
 import { parseProxy } from '../mesh/proxy.ts';
 import { Visibility } from '../mesh/visibility.ts';
 import { Derived, SourceCollection } from '../store/collection.ts';
+import { routeType, virtualHostType } from '../wire/types.ts';
 import type { Validator } from '../wire/validate.ts';
 import type { Caller, ClaimedNode, Explanation, Part, Refusal, ResourceSource, Subscription, TypeUrl } from '../xds/source.ts';
 import { Encoder } from './encoder.ts';
@@ -301,7 +302,8 @@ class Connection implements Subscription {
 
   explain(type: TypeUrl, name: string): Explanation | undefined {
     for (const part of this.parts.toReversed()) {
-      const objects = part.provenance(type, name);
+      // Virtual hosts that travel inside of their table are asked for as parts of it.
+      const objects = part.provenance(type, name) ?? (type === routeType ? part.provenance(virtualHostType, name) : undefined);
       if (objects !== undefined) return { part: part.id, objects: objects.map((key) => this.source.describe(key)) };
     }
     return undefined;

@@ -143,3 +143,39 @@ test('an empty list of names unsubscribes', () => {
   world.flush();
   expect(client.got()).toEqual([]);
 });
+
+test('a refused table names the virtual hosts that have changed since one was accepted, until one is again', () => {
+  const world = mesh();
+  const client = world.sotw();
+  const put = (host: string, version: string) =>
+    world.source.part('out').put(VHDS, { name: `80/${host}`, version, bytes: domains(version) });
+  put('b', '1');
+  world.flush();
+  client.send('RDS', ['80']);
+  client.got();
+  client.send('RDS', ['80'], client.nonceOf('RDS'), 'first');
+  expect(world.observer.events.at(-1)).toBe('rejected RDS 80,80/a,80/b first');
+  put('a', '2');
+  world.flush();
+  client.got();
+  client.ack('RDS');
+  put('b', '2');
+  world.flush();
+  client.got();
+  client.send('RDS', ['80'], client.nonceOf('RDS'), 'second');
+  expect(world.observer.events.at(-1)).toBe('rejected RDS 80,80/b second');
+  put('b', '3');
+  world.flush();
+  client.got();
+  client.send('RDS', ['80'], client.nonceOf('RDS'), 'third');
+  expect(world.observer.events.at(-1)).toBe('rejected RDS 80,80/b third');
+  put('b', '4');
+  world.flush();
+  client.got();
+  client.ack('RDS');
+  put('a', '3');
+  world.flush();
+  client.got();
+  client.send('RDS', ['80'], client.nonceOf('RDS'), 'fourth');
+  expect(world.observer.events.at(-1)).toBe('rejected RDS 80,80/a fourth');
+});

@@ -65,6 +65,8 @@ export class SotwStream extends Stream {
       if (state.type === routeType) {
         state.due = true;
         state.hostPointers = next.pointers(virtualHostType);
+        state.ackedHosts = undefined;
+        state.sentHosts = undefined;
       }
       state.pointers = next.pointers(state.type);
     }
@@ -135,6 +137,8 @@ export class SotwStream extends Stream {
       state.ackedNonce = state.sentNonce;
       state.ackedVersion = state.sentVersion;
       delete state.lastError;
+      state.heldBack = [];
+      state.ackedHosts = state.sentHosts;
       this.shared.observer.acked(this, state.type, request.responseNonce, this.shared.now() - state.sentAtMs);
       return;
     }
@@ -142,7 +146,19 @@ export class SotwStream extends Stream {
     const { message } = request.errorDetail;
     state.lastError = message;
     const suspects = suspectsIn(message, state.sentNames);
-    this.shared.observer.rejected(this, state.type, suspects.length > 0 ? suspects : state.sentNames, message);
+    const blamed = suspects.length > 0 ? suspects : state.sentNames;
+    state.heldBack = state.type === routeType ? [...blamed, ...this.#changedHosts(state, blamed)] : blamed;
+    this.shared.observer.rejected(this, state.type, state.heldBack, message);
+  }
+
+  /** Virtual hosts of these tables that have changed since the proxy last accepted tables; all of them where that is not known. */
+  #changedHosts(state: SotwType, tables: readonly string[]): string[] {
+    const changes = state.ackedHosts === undefined ? undefined : this.#view.changes(virtualHostType, state.ackedHosts);
+    const names =
+      changes === undefined
+        ? tables.flatMap((table) => [...this.#view.namesUnder(virtualHostType, table)])
+        : changes.flatMap((change) => [...change.names]).filter((name) => tables.includes(routeOf(name)));
+    return [...new Set(names)].filter((name) => this.#view.find(virtualHostType, name) !== undefined);
   }
 
   #subscribe(state: SotwType, names: readonly string[], repeated: boolean): void {
@@ -317,7 +333,10 @@ export class SotwStream extends Stream {
     state.dueNames.clear();
     state.asked.clear();
     state.pointers ??= this.#view.pointers(state.type);
-    if (state.type === routeType) state.hostPointers ??= this.#view.pointers(virtualHostType);
+    if (state.type === routeType) {
+      state.hostPointers ??= this.#view.pointers(virtualHostType);
+      state.sentHosts = this.#view.pointers(virtualHostType);
+    }
     this.write(message, reserved);
     this.shared.observer.sent(this, state.type, message.byteLength, draft.names.length, 0);
   }

@@ -10,6 +10,9 @@ export class SotwType implements TypeStatus {
   pointers: Pointers | undefined;
   /** RouteConfiguration: what was sent of their virtual hosts. */
   hostPointers: Pointers | undefined;
+  /** RouteConfiguration: `hostPointers` of the newest response, and of the newest that was accepted. */
+  sentHosts: Pointers | undefined;
+  ackedHosts: Pointers | undefined;
   /** Everything that is subscribed is to be sent. */
   due = false;
   /** Names to be sent of a type whose responses need not be complete. */
@@ -27,7 +30,8 @@ export class SotwType implements TypeStatus {
   sentNonce = '';
   ackedNonce = '';
   sentAtMs = 0;
-  readonly heldBack: readonly string[] = [];
+  /** What the last response was refused for, as far as it is known: the proxy has it not, or as it was before. */
+  heldBack: readonly string[] = [];
 
   constructor(type: TypeUrl) {
     this.type = type;

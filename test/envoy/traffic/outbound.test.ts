@@ -14,6 +14,8 @@ const backend = '10.96.0.50';
 const database = '10.96.0.51';
 /** Of a service that only its own namespace may see. */
 const secret = '10.96.0.52';
+/** Of a service in two zones. */
+const zoned = '10.96.0.53';
 const clients = ['delta', 'sotw'] as const;
 const greeting = '5.7.0-mizzen ready\r\n';
 const keepStats = ['--stats-prefix', 'cluster.outbound', '--stats-prefix', 'http.inbound'];
@@ -61,6 +63,15 @@ describeWithPods('outbound', () => {
             { name: 'data', port: 7001, targetPort: 9090 },
           ],
         }),
+        // Headless: reached by the addresses of its pods.
+        service('pods', {
+          clusterIp: 'None',
+          selector: { app: 'backend' },
+          ports: [
+            { name: 'http', port: 8080 },
+            { name: 'tcp-greeting', port: 9091 },
+          ],
+        }),
         service('database', {
           clusterIp: database,
           selector: { app: 'backend' },
@@ -71,11 +82,18 @@ describeWithPods('outbound', () => {
         }),
       ),
       secret: secretService('.'),
+      zoned: service('zoned', { clusterIp: zoned, ports: [{ name: 'http', port: 80, targetPort: 8080 }] }),
     },
     workloads: {
-      delta: { client: true, bootstrap: keepStats, apps: [{ kind: 'http', port: 8081, address: '127.0.0.1', version: 'localhost' }] },
+      delta: {
+        client: true,
+        locality: 'r1/z1',
+        bootstrap: keepStats,
+        apps: [{ kind: 'http', port: 8081, address: '127.0.0.1', version: 'localhost' }],
+      },
       sotw: {
         client: true,
+        locality: 'r1/z1',
         bootstrap: [...keepStats, '--protocol', 'sotw'],
         apps: [{ kind: 'http', port: 8081, address: '127.0.0.1', version: 'localhost' }],
       },
@@ -89,6 +107,8 @@ describeWithPods('outbound', () => {
           { kind: 'grpc', port: 9080 },
         ],
       },
+      near: { proxy: 'none', locality: 'r1/z1', labels: { app: 'zoned' }, apps: [{ kind: 'http', port: 8080, version: 'near' }] },
+      far: { proxy: 'none', locality: 'r1/z2', labels: { app: 'zoned' }, apps: [{ kind: 'http', port: 8080, version: 'far' }] },
       // Outside of the mesh: no Service selects it.
       outside: {
         proxy: 'none',
@@ -164,6 +184,19 @@ describeWithPods('outbound', () => {
       expect(
         await mesh().workload(from).envoy.stat('cluster.outbound|7001||backend.shop.svc.cluster.local;.ssl.handshake'),
       ).toBeGreaterThanOrEqual(1);
+    }
+  });
+
+  it('a headless service is reached by the addresses of its pods, with mutual TLS', async () => {
+    for (const from of clients) {
+      for (const host of ['pods.shop:8080', 'backend-0.pods.shop.svc.cluster.local:8080', `${ipOf('backend')}:8080`]) {
+        const { status, body } = await client(from).http(ipOf('backend'), 8080, { host });
+        expect({ host, status }).toEqual({ host, status: 200 });
+        const forwarded = (JSON.parse(body) as HttpEcho).headers['x-forwarded-client-cert'];
+        // By the bare address it is a destination that the mesh does not know, and passed on as it is.
+        expect(forwarded === undefined, host).toBe(!host.includes('pods'));
+      }
+      expect(await tcp(from, ipOf('backend'), 9091)).toBe(greeting);
     }
   });
 
@@ -262,5 +295,26 @@ describeWithPods('outbound', () => {
     // Until then it is passed through to an address that nobody has.
     await becomes('TCP without the Sidecar', () => tcp('narrow', database, 5000, { timeoutMs: 300 }), greeting);
     expect(await clustersOf('narrow')).toContain(other);
+  });
+
+  it('a zone that stops hands over to the next one, which without outlier detection shares the load from the start', async () => {
+    const answering = async (from: string): Promise<string> =>
+      [...new Set(await Promise.all(Array.from({ length: 20 }, () => ask(from, zoned, 80, { host: 'zoned.shop' }))))].sort().join();
+    for (const from of clients) await becomes('both zones', () => answering(from), 'far,near');
+    mesh().apply(
+      'zoned-rule',
+      `
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: zoned, namespace: shop }
+spec:
+  host: zoned
+  trafficPolicy: { outlierDetection: { consecutive5xxErrors: 3, interval: 300ms, baseEjectionTime: 60s, maxEjectionPercent: 100 } }
+`,
+    );
+    for (const from of clients) await becomes('the zone of the caller', () => answering(from), 'near');
+    // Its process ends: connections are refused.
+    await mesh().workload('near')[Symbol.asyncDispose]();
+    for (const from of clients) await becomes('the other zone', () => answering(from), 'far');
   });
 });
