@@ -14,8 +14,8 @@ export async function runProgram(args: readonly string[]): Promise<void> {
     } else if (error instanceof CliError) {
       console.error(`mizzen: ${error.message}`);
       process.exitCode = error.exitCode;
-    } else if (error instanceof CredentialFault) {
-      // It names the file of the state folder and what to do; a stack would only hide that.
+    } else if (error instanceof CredentialFault || isOfEnvironment(error)) {
+      // It names the file, folder or address; a stack would only hide that.
       console.error(`mizzen: ${error.message}`);
       process.exitCode = exitCodes.problem;
     } else {
@@ -23,4 +23,11 @@ export async function runProgram(args: readonly string[]): Promise<void> {
       process.exitCode = exitCodes.problem;
     }
   }
+}
+
+/** A file that cannot be read or an address that cannot be bound: the operating system has said no, and the message says to what. */
+function isOfEnvironment(error: unknown): error is Error {
+  if (!(error instanceof Error)) return false;
+  const { code } = (error.cause ?? error) as { code?: unknown };
+  return typeof code === 'string' && /^E[A-Z]+$/.test(code);
 }

@@ -30,6 +30,8 @@ import type { Translation } from './translation.ts';
 export interface SlotSource {
   readonly slots: Derived<string, readonly Slot[]>;
   readonly slotsByListener: Index<readonly Slot[]>;
+  /** Slots that an earlier source has of hosts of which this one has its own, or none. */
+  readonly coveredByListener?: Index<readonly Slot[]>;
 }
 
 /** What decides on unknown destinations: the mesh's configuration, or what a Sidecar makes of it. */
@@ -62,7 +64,7 @@ export function buildSlotListener(
   const at = listener.lastIndexOf('_');
   const address = listener.slice(0, at);
   const port = Number(listener.slice(at + 1));
-  const has = (kind: Slot['kind']): boolean => sources.some((s) => s.slotsByListener.has(`${listener}#${kind}`));
+  const has = (kind: Slot['kind']): boolean => sources.some((s, i) => hasSlots(`${listener}#${kind}`, s, sources.slice(i + 1)));
   const shared = address === wildcard;
   const sniffed = shared ? [] : slotsAt(listener, 'auto', sources);
   const bytes = [...slotsAt(listener, 'tls', sources), ...slotsAt(listener, 'tcp', sources)];
@@ -93,10 +95,22 @@ function chain(t: Translation, slot: Slot, shared: boolean, namespace: string | 
   };
 }
 
+/** Reads which hosts there are only where one of them is covered. */
+function hasSlots(key: string, source: SlotSource, later: readonly SlotSource[]): boolean {
+  if (!source.slotsByListener.has(key)) return false;
+  if (!later.some((s) => s.coveredByListener?.has(key) === true)) return true;
+  return [...source.slotsByListener.keys(key)].some((host) => !isCovered(host, later));
+}
+
+function isCovered(host: string, later: readonly SlotSource[]): boolean {
+  return later.some((source) => source.slots.get(host) !== undefined);
+}
+
 function slotsAt(listener: string, kind: Slot['kind'], sources: readonly SlotSource[]): Slot[] {
   const byHost = new Map<string, Slot>();
-  for (const source of sources) {
+  for (const [i, source] of sources.entries()) {
     for (const host of source.slotsByListener.keys(`${listener}#${kind}`)) {
+      if (isCovered(host, sources.slice(i + 1))) continue;
       const slot = source.slots.get(host)?.find((s) => s.listener === listener && s.kind === kind);
       if (slot !== undefined) byHost.set(host, slot);
     }

@@ -34,6 +34,8 @@ export class OutboundPart extends SnapshotPart {
   readonly slots: Derived<string, readonly Slot[]>;
   /** Hosts by `<listener>#<kind>`, keys as in `slots`. */
   readonly slotsByListener: Index<readonly Slot[]>;
+  /** Over a part below: its slots of this part's hosts, which do not count here. */
+  readonly coveredByListener: Index<readonly Slot[]>;
   readonly httpPorts: Ports;
   private readonly disposables: { dispose(): void }[] = [];
 
@@ -82,17 +84,28 @@ export class OutboundPart extends SnapshotPart {
     this.slots = own(
       new Derived<string, readonly Slot[]>({
         name: `${id} slots`,
-        from: hosts('clusters'),
+        from: clusterHosts,
         reads: [mesh.endpoints],
         compute: (key) => {
           const service = mesh.serviceAt(key, namespace);
-          return service === undefined ? undefined : slotsOf(mesh, service);
+          return service === undefined ? [] : slotsOf(mesh, service);
         },
-        equals: (a, b) => JSON.stringify(a) === JSON.stringify(b),
+        equals: sameJson,
         onFault: t.onFault,
       }),
     );
-    this.slotsByListener = this.slots.index((slots) => new Set(slots.flatMap((s) => [s.listener, `${s.listener}#${s.kind}`])));
+    this.slotsByListener = this.slots.index(listenersOf);
+    const covered = own(
+      new Derived<string, readonly Slot[]>({
+        name: `${id} covered slots`,
+        from: clusterHosts,
+        reads: below === undefined ? [] : [below.slots],
+        compute: (host) => below?.slots.get(host),
+        equals: sameJson,
+        onFault: t.onFault,
+      }),
+    );
+    this.coveredByListener = covered.index(listenersOf);
     this.httpPorts = this.portsOf(t, own, below);
 
     const routeHosts = hosts('routes');
@@ -109,11 +122,14 @@ export class OutboundPart extends SnapshotPart {
     );
     this.hostTables = lists('hostTables', routeHosts, [], (host, problems) => hostTables(t, scope, host, problems), below?.hostTables);
 
-    const listenerKeys = own(new KeySet(mesh.graph, [this.slots])).addLists(this.slots, (slots) => new Set(slots.map((s) => s.listener)));
+    const names = (slots: readonly Slot[]): Set<string> => new Set(slots.map((s) => s.listener));
+    const listenerKeys = own(new KeySet(mesh.graph, [this.slots, covered]))
+      .addLists(this.slots, names)
+      .addLists(covered, names);
     this.listeners = lists(
       'listeners',
       listenerKeys,
-      [this.slots, ...(below === undefined ? [] : [below.slots])],
+      [this.slots, covered, ...(below === undefined ? [] : [below.slots])],
       (listener, problems) => [
         buildSlotListener(
           t,
@@ -163,6 +179,14 @@ export class OutboundPart extends SnapshotPart {
     super.dispose();
     for (const d of this.disposables) d.dispose();
   }
+}
+
+function listenersOf(slots: readonly Slot[]): Set<string> {
+  return new Set(slots.flatMap((s) => [s.listener, `${s.listener}#${s.kind}`]));
+}
+
+function sameJson(a: unknown, b: unknown): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
 }
 
 function httpPortsOf(slots: readonly Slot[]): Set<string> {
