@@ -7,7 +7,9 @@ import { gateway } from './gateway.ts';
 import type { KindSchema } from './kind.ts';
 import { kubernetesService } from './kubernetes-service.ts';
 import { namespace } from './namespace.ts';
+import { node } from './node.ts';
 import { peerAuthentication } from './peer-authentication.ts';
+import { pod } from './pod.ts';
 import { requestAuthentication } from './request-authentication.ts';
 import { secret } from './secret.ts';
 import { serviceAccount } from './service-account.ts';
@@ -19,6 +21,8 @@ import { workloadEntry } from './workload-entry.ts';
 export const kinds = [
   kubernetesService,
   endpointSlice,
+  pod,
+  node,
   namespace,
   serviceAccount,
   secret,

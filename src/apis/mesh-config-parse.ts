@@ -26,7 +26,6 @@ const untranslatedMeshFields = [
   'certificates',
   'configSources',
   'defaultTrafficPolicy',
-  'discoverySelectors',
   'enableEnvoyAccessLogService',
   'extensionProviders',
   'hboneIdleTimeout',

@@ -47,6 +47,13 @@ export const meshConfig = message({
   defaultVirtualServiceExportTo: list(string()),
   defaultDestinationRuleExportTo: list(string()),
   rootNamespace: string(),
+  /** Namespaces that are read at all; any of them may select. Without one: all. */
+  discoverySelectors: list(
+    message({
+      matchLabels: map(string()),
+      matchExpressions: list(message({ key: string(), operator: string(), values: list(string()) }, ['key', 'operator'])),
+    }),
+  ),
   localityLbSetting: localityLoadBalancerSetting,
   h2UpgradePolicy: oneOfWords(['DO_NOT_UPGRADE', 'UPGRADE']),
   enablePrometheusMerge: bool(),

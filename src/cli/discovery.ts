@@ -1,18 +1,19 @@
 /** `mizzen discovery`: the daemon. */
 import { homedir } from 'node:os';
-import { resolve } from 'node:path';
+import { delimiter, resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { parseLogLevels, scopeNames, type LogLevels } from '../admin/log.ts';
-import type { DiscoveryOptions, ListenAddress } from '../discovery/options.ts';
+import type { ConfigPlace, DiscoveryOptions, ListenAddress } from '../discovery/options.ts';
 import { defaultStateFolder } from '../identity/statefolder.ts';
 import { parseDuration } from './duration.ts';
+import { CliError, exitCodes } from './exit.ts';
 import { parsed } from './options.ts';
 import { packageVersion } from './package-version.ts';
 import { parseListenAddress } from './proxy/sockets.ts';
 import { stopSignal } from './stop-signal.ts';
 
 export interface DiscoveryFlags {
-  readonly config: string;
+  readonly config?: string;
   readonly state?: string;
   readonly meshConfig?: string;
   readonly grpcAddress: ListenAddress;
@@ -25,8 +26,11 @@ export interface DiscoveryFlags {
 
 export function discoveryCommand(): Command {
   const command = new Command('discovery')
-    .description('run the control plane: manifests in a folder drive the Envoys that connect')
-    .requiredOption('--config <folder>', 'manifests (Kubernetes and Istio objects, YAML or JSON), read and watched')
+    .description('run the control plane: the objects of a cluster, or manifests in a folder, drive the Envoys that connect')
+    .option(
+      '--config <folder>',
+      'manifests (Kubernetes and Istio objects, YAML or JSON), read and watched; without it the API server of $KUBECONFIG, else of the pod',
+    )
     .option(
       '--state <folder>',
       'root certificate and token key, made on first use; the default is $MIZZEN_STATE, else ~/.local/state/mizzen',
@@ -53,6 +57,7 @@ An address without a host listens on all of them. SIGTERM and Ctrl-C stop the da
 
 Examples:
   mizzen discovery --config deploy/samples/bookshop
+  KUBECONFIG=~/.kube/config mizzen discovery --state /var/lib/mizzen
   mizzen discovery --config /etc/mizzen --state /var/lib/mizzen --log-level warn,ads:debug
 
 Exit status: 0 stopped by a signal, 1 it could not start or go on, 2 the command line is wrong.`,
@@ -68,7 +73,7 @@ Exit status: 0 stopped by a signal, 1 it could not start or go on, 2 the command
 /** Flags and environment as the daemon takes them: one readonly value, nothing left to look up. */
 export function discoveryOptions(flags: DiscoveryFlags, env: Readonly<Record<string, string | undefined>>, home: string): DiscoveryOptions {
   return {
-    configDir: resolve(flags.config),
+    config: configPlace(flags.config, env),
     stateDir: resolve(flags.state ?? defaultStateFolder(env, home)),
     ...(flags.meshConfig === undefined ? {} : { meshConfigFile: resolve(flags.meshConfig) }),
     grpc: flags.grpcAddress,
@@ -79,6 +84,15 @@ export function discoveryOptions(flags: DiscoveryFlags, env: Readonly<Record<str
     certificateTtlMs: flags.certificateTtl,
     version: packageVersion(),
   };
+}
+
+/** `KUBECONFIG` may be a list of files; the first one counts. */
+function configPlace(folder: string | undefined, env: Readonly<Record<string, string | undefined>>): ConfigPlace {
+  if (folder !== undefined) return { type: 'folder', dir: resolve(folder) };
+  const kubeconfig = env['KUBECONFIG']?.split(delimiter).find((path) => path !== '');
+  if (kubeconfig !== undefined) return { type: 'kubernetes', kubeconfig: resolve(kubeconfig) };
+  if (env['KUBERNETES_SERVICE_HOST'] !== undefined) return { type: 'kubernetes' };
+  throw new CliError(exitCodes.usage, 'where are the objects? Give --config <folder>, or set KUBECONFIG, or run in a pod of a cluster');
 }
 
 function listen(flag: string, what: string, initial: string): Option {

@@ -214,7 +214,7 @@ test('flags and environment become the options of the daemon', () => {
     logLevel: { ads: 'debug' },
   };
   expect(discoveryOptions(flags, {}, '/home/me')).toMatchObject({
-    configDir: '/etc/mizzen',
+    config: { type: 'folder', dir: '/etc/mizzen' },
     stateDir: '/home/me/.local/state/mizzen',
     certificateTtlMs: 20_000,
     logLevels: { ads: 'debug' },

@@ -12,7 +12,7 @@ import type { CaMetrics } from '../admin/ca-metrics.ts';
 import { Authenticator } from '../identity/authenticator.ts';
 import { CertificateVerifier } from '../identity/certificate.ts';
 import { loadTokenKey, LocalTokenReviewer } from '../identity/localtoken.ts';
-import { isRefusal } from '../identity/proof.ts';
+import { isRefusal, type TokenReviewer } from '../identity/proof.ts';
 import type { Authenticate } from '../xds/server.ts';
 
 export interface Certificates {
@@ -43,6 +43,8 @@ export function openCertificates(options: {
   readonly servingNames: readonly string[];
   readonly log: Log;
   readonly metrics: CaMetrics;
+  /** Who checks tokens; default: the token key of the state folder. */
+  readonly reviewers?: readonly TokenReviewer[];
 }): Certificates {
   const { stateDir, mesh, ttlMs } = options;
   const log = options.log.scope('ca');
@@ -68,16 +70,20 @@ export function openCertificates(options: {
   });
   const authenticator = new Authenticator({
     trustDomain: mesh.trustDomain,
-    reviewers: [new LocalTokenReviewer(loadTokenKey(stateDir), { now })],
+    reviewers: options.reviewers ?? [new LocalTokenReviewer(loadTokenKey(stateDir), { now })],
     certificates: new CertificateVerifier({ roots: () => bundle.roots, trustDomains: () => bundle.trustDomains, now }),
   });
   const authenticate: Authenticate = async (credentials) => {
     if (!credentials.secure) return { caller: { address: credentials.peer, secure: false } };
     const proven = await authenticator.authenticate(credentials);
     if (isRefusal(proven)) return { refused: proven.refused };
-    const { spiffeId, trustDomain, namespace, serviceAccount } = proven;
+    const { spiffeId, trustDomain, namespace, serviceAccount, pod } = proven;
     return {
-      caller: { address: credentials.peer, secure: true, identity: { spiffeId, trustDomain, namespace, serviceAccount } },
+      caller: {
+        address: credentials.peer,
+        secure: true,
+        identity: { spiffeId, trustDomain, namespace, serviceAccount, ...(pod !== undefined && { pod }) },
+      },
       validForMs: Math.max(0, proven.expiresAt.getTime() - now()),
     };
   };

@@ -17,7 +17,6 @@ import { CertificateService } from '../ca/service.ts';
 import { checkNodeClaim } from '../identity/binding.ts';
 import { Objects } from '../mesh/objects.ts';
 import { Snapshot } from '../snapshot/snapshot.ts';
-import { DirectorySource } from '../sources/directory/directory-source.ts';
 import { Graph } from '../store/graph.ts';
 import { createValidator } from '../wire/validate.ts';
 import { ReloadableCredentials } from '../xds/credentials.ts';
@@ -32,6 +31,7 @@ import { IdentityParts } from './identity-parts.ts';
 import { Intake } from './objects.ts';
 import type { DiscoveryOptions, ListenAddress } from './options.ts';
 import { Pacer } from './pacer.ts';
+import { openSource } from './origin.ts';
 import { NackProblems } from './rejections.ts';
 
 /** Runs until the signal; resolves when everything is closed. Rejects when it cannot start. */
@@ -113,7 +113,7 @@ class Daemon {
     });
 
     const stopSource = new AbortController();
-    const source = new DirectorySource({ dir: options.configDir, logger: log.scope('source') });
+    const { source, reviewers, place } = openSource(options.config, meshConfig?.config, log);
     const running = source.run(intake, stopSource.signal);
     this.closers.push(async () => {
       stopSource.abort();
@@ -128,6 +128,7 @@ class Daemon {
       servingNames: [...servingNames, ...namesOf(options.secureGrpc)],
       log,
       metrics: metrics.ca,
+      ...(reviewers !== undefined && { reviewers }),
     });
     intake.keepTrustDomain();
     this.closers.push(() => certificates.stop());
@@ -174,10 +175,7 @@ class Daemon {
     this.ready = true;
     log
       .scope('default')
-      .info(
-        { config: options.configDir, state: options.stateDir, services: views.services().length, problems: views.problems().length },
-        'ready',
-      );
+      .info({ config: place, state: options.stateDir, services: views.services().length, problems: views.problems().length }, 'ready');
     await Promise.race([
       running,
       new Promise<void>((resolve) => (signal.aborted ? resolve() : signal.addEventListener('abort', () => resolve(), { once: true }))),

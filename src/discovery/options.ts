@@ -7,10 +7,13 @@ export interface ListenAddress {
   readonly port: number;
 }
 
+/** A folder of manifests, watched; or an API server, by a kubeconfig or, without one, as the pod that this runs in. */
+export type ConfigPlace = { readonly type: 'folder'; readonly dir: string } | { readonly type: 'kubernetes'; readonly kubeconfig?: string };
+
 /** What the daemon is told at start, resolved: nothing below reads flags or the environment. */
 export interface DiscoveryOptions {
-  /** Folder of manifests, watched. */
-  readonly configDir: string;
+  /** Where objects come from. */
+  readonly config: ConfigPlace;
   /** Folder of the root certificate and the token key, made on first use. */
   readonly stateDir: string;
   /** A MeshConfig file instead of ConfigMap `istio` in namespace `istio-system`. */

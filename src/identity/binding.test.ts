@@ -16,6 +16,14 @@ describe('what a node claims', () => {
     expect(checkNodeClaim(proven, { id, metadata: { NAMESPACE: '', SERVICE_ACCOUNT: '' } })).toBeUndefined();
   });
 
+  it('names the pod that the token is bound to', () => {
+    expect(checkNodeClaim({ ...proven, pod: 'reviews-1.v2' }, { id, metadata: {} })).toBeUndefined();
+    expect(checkNodeClaim({ ...proven, pod: 'reviews-2' }, { id, metadata: {} })).toEqual({
+      reason: 'claim',
+      refused: `proven spiffe://cluster.local/ns/shop/sa/reviews in pod "reviews-2", but node "${id}" claims pod "reviews-1.v2"`,
+    });
+  });
+
   it.each([
     ['metadata NAMESPACE', { id, metadata: { NAMESPACE: 'bank' } }, '"bank"'],
     ['metadata SERVICE_ACCOUNT', { id, metadata: { NAMESPACE: 'shop', SERVICE_ACCOUNT: 'admin' } }, '"admin"'],

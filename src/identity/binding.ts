@@ -9,14 +9,18 @@ export interface NodeClaim {
 
 /**
  * Undefined when the claim fits what is proven; else a refusal that names both. Every place in which a node can claim a namespace (metadata NAMESPACE,
- * the third part of its id) must agree; the service account is checked when metadata names one. Stricter than istiod, which reads the metadata only.
+ * the third part of its id) must agree; the service account is checked when metadata names one, the pod when the token is bound to one. Stricter than
+ * istiod, which reads the metadata only.
  */
-export function checkNodeClaim(proven: SpiffeId & { readonly spiffeId: string }, node: NodeClaim): Refusal | undefined {
-  const claimed = namespaceOfId(node.id);
-  if (typeof claimed !== 'string') return claimed;
+export function checkNodeClaim(
+  proven: SpiffeId & { readonly spiffeId: string; readonly pod?: string },
+  node: NodeClaim,
+): Refusal | undefined {
+  const claimed = nameOfId(node.id);
+  if ('refused' in claimed) return claimed;
   const who = `proven ${proven.spiffeId}`;
   const claims: [what: string, value: unknown, expected: string][] = [
-    ['namespace of the node id', claimed, proven.namespace],
+    ['namespace of the node id', claimed.namespace, proven.namespace],
     ['metadata NAMESPACE', node.metadata['NAMESPACE'], proven.namespace],
     ['metadata SERVICE_ACCOUNT', node.metadata['SERVICE_ACCOUNT'], proven.serviceAccount],
   ];
@@ -24,18 +28,21 @@ export function checkNodeClaim(proven: SpiffeId & { readonly spiffeId: string },
     if (value === undefined || value === '' || value === expected) continue;
     return refusal('claim', `${who}, but ${what} of node ${quoted(node.id)} claims ${quoted(value)}`);
   }
+  if (proven.pod !== undefined && claimed.name !== proven.pod) {
+    return refusal('claim', `${who} in pod ${quoted(proven.pod)}, but node ${quoted(node.id)} claims pod ${quoted(claimed.name)}`);
+  }
   return undefined;
 }
 
 /** The third part is `name.namespace`; a name may hold dots, a namespace none. */
-function namespaceOfId(id: string): string | Refusal {
+function nameOfId(id: string): { readonly name: string; readonly namespace: string } | Refusal {
   const parts = id.split('~');
   const name = parts[2] ?? '';
   const dot = name.lastIndexOf('.');
   if (parts.length !== 4 || dot <= 0 || dot === name.length - 1) {
     return refusal('malformed', `node id ${quoted(id)} is not type~ip~name.namespace~domain`);
   }
-  return name.slice(dot + 1);
+  return { name: name.slice(0, dot), namespace: name.slice(dot + 1) };
 }
 
 /** A caller writes these: they go to the log short and escaped. */

@@ -1,9 +1,10 @@
-/** What stands behind a service: workloads that its selector matches, or that its ServiceEntry lists. */
+/** What stands behind a service: its EndpointSlices, workloads that its selector matches, or that its ServiceEntry lists. */
 import { firstPair, matchesLabels } from '../lib/labels.ts';
 import { formatSpiffe } from './identity.ts';
 import type { Mesh } from './mesh.ts';
 import type { Endpoint, Service, ServicePort, Workload } from './model.ts';
-import { inlineWorkloads } from './workloads.ts';
+import { sliceEndpoints } from './slices.ts';
+import { externalName, inlineWorkloads } from './workloads.ts';
 
 export interface ServiceEndpoints {
   /** In the order of address, port and object. */
@@ -14,7 +15,7 @@ export interface ServiceEndpoints {
 
 /** Reads through the mesh, so that an endpoint's change costs the services that have it. */
 export function serviceEndpoints(mesh: Mesh, service: Service): ServiceEndpoints {
-  const endpoints: Endpoint[] = [];
+  const endpoints: Endpoint[] = sliceEndpoints(mesh, service);
   const trustDomain = mesh.objects.meshConfig().trustDomain;
   for (const workload of workloadsOf(mesh, service)) {
     const mtls = mesh.peerAuthentication(workload.namespace, workload.labels);
@@ -52,10 +53,17 @@ function workloadsOf(mesh: Mesh, service: Service): Workload[] {
   const workloads: Workload[] = [];
   const pair = service.selector === undefined ? undefined : firstPair(service.selector);
   if (pair !== undefined) {
-    for (const key of mesh.workloadsByLabel.keys(`${service.namespace}|${pair}`)) {
-      const workload = mesh.workloads.get(key);
+    const matching = (workload: Workload | undefined): void => {
       if (workload !== undefined && matchesLabels(service.selector ?? {}, workload.labels)) workloads.push(workload);
-    }
+    };
+    const bucket = `${service.namespace}|${pair}`;
+    for (const key of mesh.workloadsByLabel.keys(bucket)) matching(mesh.workloads.get(key));
+    // Pods of a Service come by its EndpointSlices, which know whether they are ready.
+    if (service.registry === 'ServiceEntry') for (const key of mesh.podsByLabel.keys(bucket)) matching(mesh.pods.get(key));
+  }
+  if (service.registry === 'Kubernetes' && service.resolution === 'dns-strict') {
+    const named = mesh.objects.kinds.Service.get(`${service.namespace}/${service.name}`);
+    if (named?.spec.externalName !== undefined) workloads.push(externalName(named, named.spec.externalName));
   }
   if (service.registry === 'ServiceEntry') {
     const entry = mesh.objects.kinds.ServiceEntry.get(`${service.namespace}/${service.name}`);
@@ -64,10 +72,16 @@ function workloadsOf(mesh: Mesh, service: Service): Workload[] {
   return workloads;
 }
 
+/** Where a workload's ports have names. */
+export interface WorkloadPorts {
+  readonly ports: Readonly<Record<string, number>>;
+  readonly containerPorts?: Readonly<Record<string, number>>;
+}
+
 /** The number that a service port has at a workload: by the workload's named ports, else the target port, else the port itself. */
-export function workloadPort(port: ServicePort, workload: { readonly ports: Readonly<Record<string, number>> }): number | undefined {
+export function workloadPort(port: ServicePort, workload: WorkloadPorts): number | undefined {
   if (typeof port.targetPort === 'string' && !/^\d+$/.test(port.targetPort))
-    return workload.ports[port.targetPort] ?? workload.ports[port.name];
+    return workload.ports[port.targetPort] ?? workload.ports[port.name] ?? workload.containerPorts?.[port.targetPort];
   return workload.ports[port.name] ?? (port.targetPort === undefined ? port.number : Number(port.targetPort));
 }
 

@@ -1,9 +1,12 @@
 /** The model of the mesh as collections: services, endpoints, rules, policies, each derived from the objects by what it reads. */
 import type { AuthorizationPolicy } from '../apis/authorization-policy.ts';
 import type { DestinationRule } from '../apis/destination-rule.ts';
+import type { EndpointSlice } from '../apis/endpoint-slice.ts';
 import type { Gateway } from '../apis/gateway.ts';
+import type { Node } from '../apis/node.ts';
 import { byAge, keyOf, type ObjectKey } from '../apis/object.ts';
 import type { PeerAuthentication } from '../apis/peer-authentication.ts';
+import type { Pod } from '../apis/pod.ts';
 import type { RequestAuthentication } from '../apis/request-authentication.ts';
 import type { Sidecar } from '../apis/sidecar.ts';
 import type { VirtualService } from '../apis/virtual-service.ts';
@@ -15,6 +18,7 @@ import { serviceEndpoints, sameEndpoints, type ServiceEndpoints } from './endpoi
 import { hostCandidates } from '../lib/host.ts';
 import { firstPair, matchesLabels } from '../lib/labels.ts';
 import type {
+  Locality,
   MeshAuthorizationPolicy,
   MeshDestinationRule,
   MeshGateway,
@@ -24,8 +28,10 @@ import type {
   Workload,
 } from './model.ts';
 import type { Objects } from './objects.ts';
+import { fromPod, nodeLocality, sameLocality, sameWorkload } from './pods.ts';
 import { mergeRules, meshDestinationRule, meshVirtualService } from './routing.ts';
 import { fromKubernetesService, fromServiceEntry, visibleFrom } from './services.ts';
+import { serviceOfSlice } from './slices.ts';
 import { fromWorkloadEntry } from './workloads.ts';
 
 export interface MeshOptions {
@@ -57,6 +63,14 @@ export class Mesh {
   readonly workloadsByNamespace: Index<Workload>;
   readonly workloadsByLabel: Index<Workload>;
   readonly workloadsByAddress: Index<Workload>;
+  /** Where nodes are, by `/name`. */
+  readonly nodes: Derived<Node, Locality>;
+  /** Pods that run or start, by `namespace/name`. */
+  readonly pods: Derived<Pod, Workload>;
+  readonly podsByLabel: Index<Workload>;
+  readonly podsByAddress: Index<Workload>;
+  /** EndpointSlices by `namespace/service`. */
+  readonly slicesByService: Index<EndpointSlice>;
   /** By service key. */
   readonly endpoints: Derived<Service, ServiceEndpoints>;
   readonly virtualServices: Derived<VirtualService, MeshVirtualService>;
@@ -120,6 +134,25 @@ export class Mesh {
     this.workloadsByLabel = this.workloads.index((w) => Object.entries(w.labels).map(([k, v]) => `${w.namespace}|${k}=${v}`));
     this.workloadsByAddress = this.workloads.index((w) => w.addresses);
 
+    this.nodes = new Derived<Node, Locality>({
+      name: 'nodes',
+      from: kinds.Node,
+      compute: (_k, o) => nodeLocality(o),
+      equals: sameLocality,
+      onFault,
+    });
+    this.pods = new Derived<Pod, Workload>({
+      name: 'pods',
+      from: kinds.Pod,
+      reads: [this.nodes],
+      compute: (_k, o) => fromPod(o, (name) => this.nodes.get(`/${name}`)),
+      equals: sameWorkload,
+      onFault,
+    });
+    this.podsByLabel = this.pods.index((w) => Object.entries(w.labels).map(([k, v]) => `${w.namespace}|${k}=${v}`));
+    this.podsByAddress = this.pods.index((w) => w.addresses);
+    this.slicesByService = kinds.EndpointSlice.index(serviceOfSlice);
+
     this.peerAuthenticationBySelector = kinds.PeerAuthentication.index((o) => [selectorKey(o.namespace, o.spec.selector?.matchLabels)]);
     this.requestAuthenticationBySelector = kinds.RequestAuthentication.index((o) => [
       selectorKey(o.namespace, o.spec.selector?.matchLabels),
@@ -129,7 +162,7 @@ export class Mesh {
     this.endpoints = new Derived<Service, ServiceEndpoints>({
       name: 'endpoints',
       from: this.services,
-      reads: [this.workloads],
+      reads: [this.workloads, this.pods],
       compute: (_key, service) => serviceEndpoints(this, service),
       equals: sameEndpoints,
       onFault,

@@ -39,6 +39,8 @@ export interface Service {
   /** MESH_EXTERNAL: no mutual TLS is assumed. */
   readonly meshExternal: boolean;
   readonly headless: boolean;
+  /** Endpoints count before they are ready: the Service's `publishNotReadyAddresses`. */
+  readonly publishNotReady?: true;
   /** `*` or namespaces; defaults and `.` are resolved. */
   readonly exportTo: readonly string[];
   /** Subject alternative names that a ServiceEntry declares. */
@@ -65,8 +67,10 @@ export interface Workload {
   /** IP addresses, or one DNS name. */
   readonly addresses: readonly string[];
   readonly labels: Readonly<Record<string, string>>;
-  /** Named ports to numbers. */
+  /** Numbers by the name of a service port, as a WorkloadEntry says them. */
   readonly ports: Readonly<Record<string, number>>;
+  /** Numbers by the name of a pod's container port: only a target port that is a name asks for them. */
+  readonly containerPorts?: Readonly<Record<string, number>>;
   readonly serviceAccount: string;
   readonly network: string;
   readonly locality: Locality;

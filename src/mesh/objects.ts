@@ -1,13 +1,16 @@
 /** The objects as they came from the sources: one collection per kind, and the mesh configuration. */
 import type { AuthorizationPolicy } from '../apis/authorization-policy.ts';
 import type { DestinationRule } from '../apis/destination-rule.ts';
+import type { EndpointSlice } from '../apis/endpoint-slice.ts';
 import type { Gateway } from '../apis/gateway.ts';
 import type { KubernetesService } from '../apis/kubernetes-service.ts';
 import { defaultMeshConfig, type MeshConfig } from '../apis/mesh-config.ts';
+import type { Node } from '../apis/node.ts';
 import { keyOf, type ConfigObject, type ObjectKey } from '../apis/object.ts';
 import { originOf } from '../apis/parse.ts';
 import type { Problem } from '../apis/problem.ts';
 import type { PeerAuthentication } from '../apis/peer-authentication.ts';
+import type { Pod } from '../apis/pod.ts';
 import type { RequestAuthentication } from '../apis/request-authentication.ts';
 import type { Secret } from '../apis/secret.ts';
 import type { ServiceEntry } from '../apis/service-entry.ts';
@@ -20,6 +23,9 @@ import type { Graph } from '../store/graph.ts';
 /** Kinds that the mesh is made of. */
 export interface Kinds {
   Service: KubernetesService;
+  EndpointSlice: EndpointSlice;
+  Pod: Pod;
+  Node: Node;
   ServiceEntry: ServiceEntry;
   WorkloadEntry: WorkloadEntry;
   VirtualService: VirtualService;
@@ -49,6 +55,9 @@ export class Objects {
     const collection = <K extends keyof Kinds>(kind: K): SourceCollection<Kinds[K]> => new SourceCollection<Kinds[K]>(graph, kind, keyOf);
     this.kinds = {
       Service: collection('Service'),
+      EndpointSlice: collection('EndpointSlice'),
+      Pod: collection('Pod'),
+      Node: collection('Node'),
       ServiceEntry: collection('ServiceEntry'),
       WorkloadEntry: collection('WorkloadEntry'),
       VirtualService: collection('VirtualService'),

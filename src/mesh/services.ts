@@ -24,7 +24,7 @@ export function fromKubernetesService(object: KubernetesService, mesh: MeshConfi
       number: port.port,
       protocol: selectProtocol({ name, number: port.port, transport: port.protocol, appProtocol: port.appProtocol }),
     };
-    return port.targetPort === undefined ? base : { ...base, targetPort: port.targetPort };
+    return port.targetPort === undefined || external ? base : { ...base, targetPort: port.targetPort };
   });
   return {
     key: `${object.namespace}/${host}`,
@@ -37,6 +37,7 @@ export function fromKubernetesService(object: KubernetesService, mesh: MeshConfi
     resolution: external ? 'dns-strict' : headless ? 'passthrough' : 'eds',
     meshExternal: external,
     headless,
+    ...(spec.publishNotReadyAddresses === true && { publishNotReady: true }),
     exportTo: exportTo(
       annotated?.split(',').map((s) => s.trim()),
       mesh.defaultServiceExportTo,

@@ -1,3 +1,4 @@
+import type { KubernetesService } from '../apis/kubernetes-service.ts';
 import { keyOf, objectKey } from '../apis/object.ts';
 import type { WorkloadEntry, WorkloadEntrySpec } from '../apis/workload-entry.ts';
 import type { ServiceEntry } from '../apis/service-entry.ts';
@@ -9,6 +10,11 @@ const tlsModeLabel = 'security.istio.io/tlsMode';
 
 export function fromWorkloadEntry(object: WorkloadEntry): Workload {
   return workload(object.spec, keyOf(object), object.name, object.namespace, { ...object.labels, ...object.spec.labels });
+}
+
+/** The name that a Service of type ExternalName stands for, found by DNS. */
+export function externalName(object: KubernetesService, name: string): Workload {
+  return workload({ address: name }, keyOf(object), object.name, object.namespace, {});
 }
 
 /** Endpoints that a ServiceEntry lists itself. Without any and with a DNS resolution the host is its own endpoint. */

@@ -29,6 +29,8 @@ export interface GatewayScope {
   readonly namespace: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly ports: Readonly<Record<string, number>>;
+  /** Of pods. */
+  readonly containerPorts?: Readonly<Record<string, number>>;
   readonly location: ProxyLocation;
 }
 

@@ -22,6 +22,8 @@ export interface WorkloadScope {
   readonly labels: Readonly<Record<string, string>>;
   /** Named ports. */
   readonly ports: Readonly<Record<string, number>>;
+  /** Of pods. */
+  readonly containerPorts?: Readonly<Record<string, number>>;
   readonly interceptionMode: InterceptionMode;
   /** Only without interception, where listeners have addresses of their own: then the workload is not shared. */
   readonly address?: string;

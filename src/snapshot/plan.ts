@@ -24,9 +24,12 @@ export function planFor(mesh: Mesh, visibility: Visibility, proxy: Proxy): Plan 
   const workload = workloadOf(mesh, proxy);
   const labels = workload?.labels ?? proxy.labels;
   const locality = workload === undefined || isEmpty(workload.locality) ? proxy.locality : workload.locality;
-  const ports = workload?.ports ?? {};
+  const ports = {
+    ports: workload?.ports ?? {},
+    ...(workload?.containerPorts !== undefined && { containerPorts: workload.containerPorts }),
+  };
   if (proxy.type === 'router')
-    return { type: 'router', gateway: { namespace: proxy.namespace, labels, ports, location: { locality, labels } } };
+    return { type: 'router', gateway: { namespace: proxy.namespace, labels, ...ports, location: { locality, labels } } };
   const sourceLabels: Record<string, string> = {};
   for (const [key, value] of Object.entries(labels)) if (visibility.sourceLabelKeys.has(key)) sourceLabels[key] = value;
   const locationLabels: Record<string, string> = {};
@@ -51,7 +54,7 @@ export function planFor(mesh: Mesh, visibility: Visibility, proxy: Proxy): Plan 
     inbound: {
       namespace: proxy.namespace,
       labels,
-      ports,
+      ...ports,
       interceptionMode: proxy.interceptionMode,
       ...(proxy.interceptionMode === 'NONE' && address !== undefined ? { address } : {}),
     },
@@ -60,11 +63,23 @@ export function planFor(mesh: Mesh, visibility: Visibility, proxy: Proxy): Plan 
 
 /** The registry's word about the workload counts, not the proxy's own: by its name, else by its address, in the namespace that was proven. */
 function workloadOf(mesh: Mesh, proxy: Proxy): Workload | undefined {
-  const named = mesh.workloads.get(`${proxy.namespace}/${proxy.name}`);
-  if (named !== undefined) return named;
+  const key = `${proxy.namespace}/${proxy.name}`;
+  return (
+    mesh.pods.get(key) ??
+    mesh.workloads.get(key) ??
+    byAddress(proxy, mesh.workloadsByAddress, mesh.workloads) ??
+    byAddress(proxy, mesh.podsByAddress, mesh.pods)
+  );
+}
+
+function byAddress(
+  proxy: Proxy,
+  index: { keys(address: string): ReadonlySet<string> },
+  workloads: { get(key: string): Workload | undefined },
+): Workload | undefined {
   for (const address of proxy.addresses) {
-    for (const key of [...mesh.workloadsByAddress.keys(address)].sort()) {
-      const found = mesh.workloads.get(key);
+    for (const key of [...index.keys(address)].sort()) {
+      const found = workloads.get(key);
       if (found?.namespace === proxy.namespace) return found;
     }
   }

@@ -67,7 +67,7 @@ export class Snapshot implements ResourceSource {
     this.plans = new Derived<Proxy, Plan>({
       name: 'plans',
       from: this.proxies,
-      reads: [this.mesh.workloads, this.mesh.services, this.mesh.virtualServices],
+      reads: [this.mesh.workloads, this.mesh.pods, this.mesh.services, this.mesh.virtualServices],
       compute: (_id, proxy) => planFor(this.mesh, this.visibility, proxy),
       equals: (a, b) => planKey(a) === planKey(b),
       onFault: options.onFault,

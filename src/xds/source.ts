@@ -57,6 +57,8 @@ export interface Caller {
     readonly trustDomain: string;
     readonly namespace: string;
     readonly serviceAccount: string;
+    /** The pod that its token is bound to. */
+    readonly pod?: string;
   };
   /** The transport keeps secrets secret. */
   readonly secure: boolean;

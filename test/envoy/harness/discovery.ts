@@ -6,8 +6,10 @@ import { freePorts } from './ports.ts';
 import { eventually } from './wait.ts';
 
 export interface DiscoveryOptions {
-  /** Folder with the manifests. */
-  readonly config: string;
+  /** Folder with the manifests; or `kubeconfig`. */
+  readonly config?: string;
+  /** Kubeconfig of the cluster that it serves. */
+  readonly kubeconfig?: string;
   /** Folder for the CA and the keys; the same one for a restart. */
   readonly state: string;
   /** File for its output. */
@@ -58,12 +60,14 @@ export class Discovery implements AsyncDisposable {
   }
 
   #spawn(): Child {
-    const { config, state, pod, log, flags = [], env } = this.#options;
+    const { config, kubeconfig, state, pod, log, flags = [], env } = this.#options;
     const { address, adminAddress, grpc, secureGrpc, monitoring, http: web } = this.addresses;
     const listen = ['--grpc-address', `${address}:${grpc}`, '--secure-grpc-address', `${address}:${secureGrpc}`];
     const serve = ['--monitoring-address', `${adminAddress}:${monitoring}`, '--http-address', `${adminAddress}:${web}`];
-    const command = [process.execPath, main, 'discovery', '--config', config, '--state', state, ...listen, ...serve, ...flags] as const;
-    return new Child({ command: pod === undefined ? [...command] : pod.asApp(command), log, ...(env === undefined ? {} : { env }) });
+    const source = config === undefined ? [] : ['--config', config];
+    const command = [process.execPath, main, 'discovery', ...source, '--state', state, ...listen, ...serve, ...flags] as const;
+    const environment = { ...(kubeconfig === undefined ? {} : { KUBECONFIG: kubeconfig }), ...env };
+    return new Child({ command: pod === undefined ? [...command] : pod.asApp(command), log, env: environment });
   }
 
   async #ready(): Promise<void> {

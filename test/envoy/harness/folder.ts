@@ -10,7 +10,8 @@ export class Folder implements Disposable {
 
   constructor(purpose: string) {
     this.path = mkdtempSync(join(tmpdir(), `mizzen-${purpose}-`));
-    this.#disown = own(() => rmSync(this.path, { recursive: true, force: true }));
+    // A process that was just killed may still have written a file while the folder was being emptied.
+    this.#disown = own(() => rmSync(this.path, { recursive: true, force: true, maxRetries: 10 }));
   }
 
   at(...parts: string[]): string {

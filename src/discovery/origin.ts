@@ -1,0 +1,39 @@
+/** Where the daemon's objects come from, and who reviews the tokens that belong there. */
+import type { Log } from '../admin/log.ts';
+import type { MeshConfig } from '../apis/mesh-config.ts';
+import type { TokenReviewer } from '../identity/proof.ts';
+import { KubernetesTokenReviewer } from '../identity/tokenreview.ts';
+import { connectCluster } from '../kubernetes/config.ts';
+import { createTokenReview } from '../kubernetes/token-review.ts';
+import { DirectorySource } from '../sources/directory/directory-source.ts';
+import { KubernetesSource } from '../sources/kubernetes/kubernetes-source.ts';
+import type { ObjectSource } from '../sources/source.ts';
+import type { ConfigPlace } from './options.ts';
+
+export interface OpenSource {
+  readonly source: ObjectSource;
+  /** Absent: the key of the state folder signs tokens. */
+  readonly reviewers?: readonly TokenReviewer[];
+  /** For the log: folder or server. */
+  readonly place: string;
+}
+
+/** A review of a token that takes longer is of no use to the stream that waits for it. */
+const reviewLimitMs = 10_000;
+
+/** Throws where there is no access to a cluster. `meshConfig`: from a file, in place of the cluster's. */
+export function openSource(place: ConfigPlace, meshConfig: MeshConfig | undefined, log: Log): OpenSource {
+  const logger = log.scope('source');
+  if (place.type === 'folder') return { source: new DirectorySource({ dir: place.dir, logger }), place: place.dir };
+  const { server, transport } = connectCluster(place);
+  const source = new KubernetesSource({
+    transport,
+    logger,
+    ...(meshConfig !== undefined && { discoverySelectors: meshConfig.discoverySelectors ?? [] }),
+  });
+  const reviewer = new KubernetesTokenReviewer({
+    ask: (token, audiences) => createTokenReview(transport, token, audiences, AbortSignal.timeout(reviewLimitMs)),
+    now: Date.now,
+  });
+  return { source, reviewers: [reviewer], place: server };
+}

@@ -1,0 +1,85 @@
+/** Endpoints of a Service from its EndpointSlices, with what their pods say of themselves. */
+import type { Endpoint as SliceEndpoint, EndpointSlice } from '../apis/endpoint-slice.ts';
+import { keyOf } from '../apis/object.ts';
+import { formatSpiffe } from './identity.ts';
+import type { Mesh } from './mesh.ts';
+import { noLocality, type Endpoint, type Service, type Workload } from './model.ts';
+
+const serviceNameLabel = 'kubernetes.io/service-name';
+
+/** Index value of a slice: `namespace/service`. */
+export function serviceOfSlice(slice: EndpointSlice): string[] {
+  const name = slice.labels[serviceNameLabel];
+  return name === undefined || slice.spec.addressType === 'FQDN' ? [] : [`${slice.namespace}/${name}`];
+}
+
+interface Found {
+  readonly slice: EndpointSlice;
+  readonly endpoint: SliceEndpoint;
+  readonly pod: Workload | undefined;
+}
+
+/**
+ * Endpoints that are ready. Without any, those that end and still serve, as kube-proxy falls back. One whose pod is not known yet, or not yet at that
+ * address, is left out until it is: without the pod nobody knows who it is. Recorded reads, also of what is missing.
+ */
+export function sliceEndpoints(mesh: Mesh, service: Service): Endpoint[] {
+  if (service.registry !== 'Kubernetes') return [];
+  const ready: Found[] = [];
+  const ending: Found[] = [];
+  for (const key of mesh.slicesByService.keys(`${service.namespace}/${service.name}`)) {
+    const slice = mesh.objects.kinds.EndpointSlice.get(key);
+    for (const endpoint of slice?.spec.endpoints ?? []) {
+      if (slice === undefined) continue;
+      const { ready: isReady = true, serving = isReady, terminating = false } = endpoint.conditions ?? {};
+      const list = isReady || service.publishNotReady === true ? ready : serving && terminating ? ending : undefined;
+      if (list === undefined) continue;
+      const ref = endpoint.targetRef;
+      if (ref?.kind !== 'Pod' || ref.name === undefined) {
+        list.push({ slice, endpoint, pod: undefined });
+        continue;
+      }
+      const pod = mesh.pods.get(`${ref.namespace ?? slice.namespace}/${ref.name}`);
+      if (pod !== undefined && endpoint.addresses.some((address) => pod.addresses.includes(address))) list.push({ slice, endpoint, pod });
+    }
+  }
+  const found = ready.length > 0 ? ready : ending;
+  // While slices are rearranged an endpoint may stand in two of them.
+  const endpoints = new Map<string, Endpoint>();
+  for (const one of found) {
+    for (const endpoint of endpointsOf(mesh, service, one)) {
+      endpoints.set(`${endpoint.servicePort}|${endpoint.port}|${endpoint.address}`, endpoint);
+    }
+  }
+  return [...endpoints.values()];
+}
+
+function endpointsOf(mesh: Mesh, service: Service, { slice, endpoint, pod }: Found): Endpoint[] {
+  const trustDomain = mesh.objects.meshConfig().trustDomain;
+  const mtls = pod?.meshTls === true ? mesh.peerAuthentication(pod.namespace, pod.labels) : undefined;
+  const endpoints: Endpoint[] = [];
+  for (const port of service.ports) {
+    if (port.protocol === 'udp') continue;
+    const number = slice.spec.ports?.find((p) => (p.name ?? '') === port.name && (p.protocol ?? 'TCP') === 'TCP')?.port;
+    if (number === undefined) continue;
+    const speaksMtls = mtls !== undefined && (mtls.ports[number] ?? mtls.mode) !== 'DISABLE';
+    for (const address of endpoint.addresses) {
+      endpoints.push({
+        address,
+        port: number,
+        servicePort: port.name === '' ? String(port.number) : port.name,
+        labels: pod?.labels ?? {},
+        locality: pod?.locality ?? (endpoint.zone === undefined ? noLocality : { ...noLocality, zone: endpoint.zone }),
+        network: pod?.network ?? '',
+        weight: 1,
+        identity: pod === undefined || pod.serviceAccount === '' ? '' : formatSpiffe(trustDomain, pod.namespace, pod.serviceAccount),
+        tlsMode: speaksMtls ? 'istio' : 'disabled',
+        health: 'healthy',
+        namespace: pod?.namespace ?? slice.namespace,
+        workloadName: pod?.name ?? '',
+        object: pod?.object ?? keyOf(slice),
+      });
+    }
+  }
+  return endpoints;
+}

@@ -1,0 +1,89 @@
+/** What was read and not yet delivered, and what is held: one object per key, with what is wrong with it. */
+import { keyOf, objectKey, type ConfigObject, type ObjectKey } from '../../apis/object.ts';
+import { parseObject } from '../../apis/parse.ts';
+import type { Problem } from '../../apis/problem.ts';
+import type { ObjectChange } from '../source.ts';
+import type { Stream } from './streams.ts';
+
+interface Entry {
+  /** The last good version, or what stands in for it. */
+  object: ConfigObject | undefined;
+  problems: readonly Problem[];
+  /** Where it was read: a Secret that changes its type goes from one collection to another, in any order. */
+  stream: Stream;
+}
+
+export class Inventory {
+  private readonly cluster: string | undefined;
+  private readonly entries = new Map<ObjectKey, Entry>();
+  private readonly changed = new Set<ObjectKey>();
+  /** Problems differ from the delivered ones, maybe. */
+  private touched = false;
+  /** What the sink has. */
+  private readonly delivered = new Set<ObjectKey>();
+  private readonly withProblems = new Set<ObjectKey>();
+
+  constructor(cluster: string | undefined) {
+    this.cluster = cluster;
+  }
+
+  put(stream: Stream, apiVersion: string, raw: Record<string, unknown>): ConfigObject | undefined {
+    const parsed = parseObject({ apiVersion, kind: stream.kind.kind, ...raw }, this.cluster === undefined ? {} : { cluster: this.cluster });
+    const { key, problems } = parsed;
+    const before = this.entries.get(key);
+    // A refused version leaves the last good one in force.
+    const object = parsed.object ?? before?.object ?? parsed.standIn;
+    const same = before?.object !== undefined && object !== undefined && sameContent(object, before.object);
+    this.entries.set(key, { object: same ? before.object : object, problems, stream });
+    if (problems.length > 0 || this.withProblems.has(key)) this.touched = true;
+    if (problems.length > 0) this.withProblems.add(key);
+    else this.withProblems.delete(key);
+    if (!same && object !== before?.object) this.changed.add(key);
+    return object;
+  }
+
+  /** The object that is gone, if it was this stream's. */
+  delete(stream: Stream, namespace: string, name: string): ConfigObject | undefined {
+    const key = objectKey(stream.kind.kind, namespace, name);
+    const entry = this.entries.get(key);
+    if (entry === undefined || entry.stream !== stream) return undefined;
+    this.entries.delete(key);
+    if (this.withProblems.delete(key)) this.touched = true;
+    this.changed.add(key);
+    return entry.object;
+  }
+
+  get dirty(): boolean {
+    return this.touched || this.changed.size > 0;
+  }
+
+  get size(): number {
+    return this.entries.size;
+  }
+
+  /** Everything since the last change, with `problems` before those of objects. */
+  takeChange(problems: readonly Problem[]): ObjectChange {
+    const upserts: ConfigObject[] = [];
+    const deletes: ObjectKey[] = [];
+    for (const key of this.changed) {
+      const object = this.entries.get(key)?.object;
+      if (object !== undefined) {
+        upserts.push(object);
+        this.delivered.add(keyOf(object));
+      } else if (this.delivered.delete(key)) deletes.push(key);
+    }
+    this.changed.clear();
+    this.touched = false;
+    const own = [...this.withProblems].sort().flatMap((key) => this.entries.get(key)?.problems ?? []);
+    return { upserts, deletes, problems: [...problems, ...own] };
+  }
+}
+
+/** The same but for its version: pods and nodes change their status often, and what is kept of them seldom. */
+function sameContent(a: ConfigObject, b: ConfigObject): boolean {
+  return content(a) === content(b);
+}
+
+function content({ origin: _origin, ...rest }: ConfigObject): string {
+  return JSON.stringify(rest);
+}

@@ -1,0 +1,197 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { HttpTransport } from '../../kubernetes/http-transport.ts';
+import { FakeApiServer } from '../../kubernetes/testing/fake-api-server.ts';
+import { RecordingSink } from '../testing/recording-sink.ts';
+import { KubernetesSource, type KubernetesSourceOptions } from './kubernetes-source.ts';
+
+const paths = {
+  services: '/api/v1/services',
+  pods: '/api/v1/pods',
+  nodes: '/api/v1/nodes',
+  namespaces: '/api/v1/namespaces',
+  secrets: '/api/v1/secrets',
+  configMaps: '/api/v1/namespaces/istio-system/configmaps',
+  slices: '/apis/discovery.k8s.io/v1/endpointslices',
+};
+const stops: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const stop of stops.splice(0).reverse()) await stop();
+});
+
+class Cluster {
+  readonly server = new FakeApiServer();
+  readonly sink = new RecordingSink();
+  /** Resources by `group/version`. */
+  readonly served: Record<string, string[]> = { 'discovery.k8s.io/v1': ['endpointslices'] };
+
+  async start(options: Partial<KubernetesSourceOptions> = {}): Promise<KubernetesSource> {
+    this.server.intercept = (request, response) => {
+      const [, group, version] = /^\/apis\/([^/]+)(?:\/([^/]+))?$/.exec(request.url ?? '') ?? [];
+      if (group === undefined) return false;
+      const versions = Object.keys(this.served).filter((served) => served.startsWith(`${group}/`));
+      const body =
+        version === undefined
+          ? { versions: versions.map((served) => ({ version: served.split('/')[1] })) }
+          : { resources: (this.served[`${group}/${version}`] ?? []).map((name) => ({ name })) };
+      response.writeHead(versions.length === 0 ? 404 : 200, { 'content-type': 'application/json' });
+      response.end(JSON.stringify(body));
+      return true;
+    };
+    const source = new KubernetesSource({
+      transport: new HttpTransport({ server: await this.server.listen() }),
+      limits: { absentMs: 5 },
+      backoff: { firstMs: 1, maxMs: 10 },
+      ...options,
+    });
+    const stop = new AbortController();
+    const running = source.run(this.sink, stop.signal);
+    stops.push(async () => {
+      stop.abort();
+      await running;
+      await this.server.close();
+    });
+    return source;
+  }
+
+  keys(): string[] {
+    return this.sink.keys;
+  }
+}
+
+describe('KubernetesSource', () => {
+  it('delivers everything as one change, then what happens', async () => {
+    const cluster = new Cluster();
+    cluster.server.put(paths.services, 'shop', 'reviews', { ports: [{ port: 80 }] });
+    cluster.server.put(paths.namespaces, '', 'shop', {});
+    const source = await cluster.start({ cluster: 'c1' });
+    await source.ready;
+    expect(cluster.sink.changes).toHaveLength(1);
+    expect(cluster.keys()).toEqual(['Namespace//shop', 'Service/shop/reviews']);
+    expect([...cluster.sink.objects.values()].map((o) => o.origin)).toContainEqual({ cluster: 'c1', resourceVersion: '101' });
+    cluster.server.put(paths.services, 'shop', 'ratings', { ports: [{ port: 80 }] });
+    cluster.server.delete(paths.services, 'shop', 'reviews');
+    await cluster.sink.until(() => cluster.keys().join() === 'Namespace//shop,Service/shop/ratings');
+  });
+
+  it('keeps of a pod what makes it a workload, and says nothing of other changes', async () => {
+    const cluster = new Cluster();
+    const pod = (status: object) => ({
+      metadata: {
+        labels: { app: 'reviews' },
+        annotations: { 'kubectl.kubernetes.io/last-applied-configuration': '{}', 'sidecar.istio.io/inject': 'true' },
+        managedFields: [{ manager: 'kubelet' }],
+      },
+      status: { podIP: '10.1.0.1', phase: 'Running', ...status },
+    });
+    const spec = {
+      serviceAccountName: 'reviews',
+      volumes: [{}],
+      containers: [{ name: 'main', image: 'x', ports: [{ name: 'web', containerPort: 80 }] }],
+    };
+    cluster.server.put(paths.pods, 'shop', 'p', spec, pod({}));
+    const source = await cluster.start();
+    await source.ready;
+    expect(cluster.sink.objects.get('Pod/shop/p' as never)).toMatchObject({
+      annotations: { 'sidecar.istio.io/inject': 'true' },
+      spec: {
+        spec: { serviceAccountName: 'reviews', containers: [{ name: 'main', ports: [{ name: 'web', containerPort: 80 }] }] },
+        status: { podIP: '10.1.0.1', phase: 'Running' },
+      },
+    });
+    expect(JSON.stringify(cluster.sink.objects.get('Pod/shop/p' as never))).not.toMatch(/managedFields|last-applied|volumes|image/);
+    cluster.server.put(paths.pods, 'shop', 'p', spec, pod({ conditions: [{ type: 'Ready' }] }));
+    cluster.server.put(paths.pods, 'shop', 'q', spec, pod({ podIP: '10.1.0.2' }));
+    await cluster.sink.until(() => cluster.keys().includes('Pod/shop/q'));
+    expect(cluster.sink.changes.slice(1).flatMap((c) => c.upserts.map((o) => o.name))).toEqual(['q']);
+  });
+
+  it('keeps only Secrets of gateways, also while one changes its type', async () => {
+    const cluster = new Cluster();
+    const data = { 'tls.crt': 'YQ==', 'tls.key': 'YQ==', other: 'YQ==' };
+    cluster.server.put(paths.secrets, 'shop', 'cert', undefined, { type: 'kubernetes.io/tls', data });
+    cluster.server.put(paths.secrets, 'shop', 'password', undefined, { type: 'Opaque', data: { password: 'YQ==' } });
+    cluster.server.put(paths.secrets, 'shop', 'token', undefined, { type: 'kubernetes.io/service-account-token', data });
+    const source = await cluster.start();
+    await source.ready;
+    expect(cluster.keys()).toEqual(['Secret/shop/cert']);
+    expect(JSON.stringify([...cluster.sink.objects.values()])).not.toContain('other');
+    cluster.server.delete(paths.secrets, 'shop', 'cert');
+    cluster.server.put(paths.secrets, 'shop', 'cert', undefined, { type: 'Opaque', data: { cert: 'Yg==', key: 'Yg==' } });
+    await cluster.sink.until(() => JSON.stringify(cluster.sink.objects.get('Secret/shop/cert' as never))?.includes('Opaque') === true);
+    cluster.server.cut();
+    cluster.server.compact();
+    cluster.server.put(paths.services, 'shop', 'after', { ports: [{ port: 80 }] });
+    await cluster.sink.until(() => cluster.keys().includes('Service/shop/after'));
+    expect(cluster.keys()).toContain('Secret/shop/cert');
+  });
+
+  it('waits for kinds that are installed later, in any served version', async () => {
+    const cluster = new Cluster();
+    const source = await cluster.start();
+    await source.ready;
+    cluster.server.put('/apis/networking.istio.io/v1beta1/virtualservices', 'shop', 'reviews', {
+      hosts: ['reviews'],
+      http: [{ route: [{ destination: { host: 'reviews' } }] }],
+    });
+    cluster.served['networking.istio.io/v1beta1'] = ['virtualservices'];
+    await cluster.sink.until(() => cluster.keys().includes('VirtualService/shop/reviews'));
+    expect(cluster.sink.objects.get('VirtualService/shop/reviews' as never)?.apiVersion).toBe('networking.istio.io/v1beta1');
+  });
+
+  it('reports what is wrong with an object and leaves its last good version in force', async () => {
+    const cluster = new Cluster();
+    cluster.server.put(paths.services, 'shop', 'reviews', { ports: [{ port: 80 }] });
+    const source = await cluster.start();
+    await source.ready;
+    cluster.server.put(paths.services, 'shop', 'reviews', { ports: [{ port: 'eighty' }] });
+    await cluster.sink.until(() => cluster.sink.problems.length > 0);
+    expect(cluster.sink.problems[0]).toMatchObject({ object: 'Service/shop/reviews', path: 'spec.ports[0].port', severity: 'error' });
+    expect(cluster.sink.objects.get('Service/shop/reviews' as never)?.spec).toEqual({ ports: [{ port: 80 }] });
+  });
+
+  it('does not keep what is in namespaces that are not selected', async () => {
+    const cluster = new Cluster();
+    const labelled = (value: string) => ({ metadata: { labels: { mesh: value } } });
+    cluster.server.put(paths.configMaps, 'istio-system', 'istio', undefined, {
+      data: { mesh: 'discoverySelectors:\n- matchLabels: { mesh: "on" }\n' },
+    });
+    cluster.server.put(paths.namespaces, '', 'shop', {}, labelled('on'));
+    cluster.server.put(paths.namespaces, '', 'other', {}, labelled('off'));
+    for (const namespace of ['shop', 'other']) cluster.server.put(paths.services, namespace, 'reviews', { ports: [{ port: 80 }] });
+    const source = await cluster.start();
+    await source.ready;
+    const services = () => cluster.keys().filter((key) => key.startsWith('Service/'));
+    expect(services()).toEqual(['Service/shop/reviews']);
+    cluster.server.put(paths.namespaces, '', 'other', {}, labelled('on'));
+    await cluster.sink.until(() => services().join() === 'Service/other/reviews,Service/shop/reviews');
+    cluster.server.put(paths.namespaces, '', 'shop', {}, labelled('off'));
+    await cluster.sink.until(() => services().join() === 'Service/other/reviews');
+    cluster.server.delete(paths.configMaps, 'istio-system', 'istio');
+    await cluster.sink.until(() => services().join() === 'Service/other/reviews,Service/shop/reviews');
+  });
+
+  it('tells of objects whose kind has no effect, and for as long as they are there', async () => {
+    const cluster = new Cluster();
+    const path = '/apis/networking.istio.io/v1alpha3/envoyfilters';
+    cluster.served['networking.istio.io/v1alpha3'] = ['envoyfilters'];
+    cluster.server.put(path, 'shop', 'lua', {});
+    const source = await cluster.start();
+    await source.ready;
+    expect(cluster.sink.problems).toMatchObject([{ object: 'EnvoyFilter/shop/lua', reason: 'NotTranslated', severity: 'error' }]);
+    expect(cluster.keys()).toEqual([]);
+    cluster.server.delete(path, 'shop', 'lua');
+    await cluster.sink.until(() => cluster.sink.problems.length === 0);
+  });
+
+  it('names the permission that is missing', async () => {
+    const cluster = new Cluster();
+    const source = await cluster.start();
+    await source.ready;
+    cluster.server.refuse = 403;
+    cluster.server.cut();
+    await cluster.sink.until(() =>
+      cluster.sink.problems.some((p) => p.message.includes('grant get, list and watch on endpointslices.discovery.k8s.io')),
+    );
+    expect(cluster.sink.changes.every((change) => change.deletes.length === 0)).toBe(true);
+  });
+});

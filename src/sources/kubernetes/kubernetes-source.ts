@@ -1,0 +1,217 @@
+/** Objects from an API server. The first change holds everything; later ones what happened in one turn of the event loop. */
+import type { ConfigMap } from '../../apis/config-map.ts';
+import { apiVersionOf } from '../../apis/kind.ts';
+import { meshConfigOf } from '../../apis/mesh-config-parse.ts';
+import { objectKey, type ConfigObject } from '../../apis/object.ts';
+import type { Problem } from '../../apis/problem.ts';
+import type { BackoffOptions } from '../../kubernetes/backoff.ts';
+import { systemClock, type Clock } from '../../kubernetes/clock.ts';
+import { Discovery } from '../../kubernetes/discovery.ts';
+import type { Change } from '../../kubernetes/held.ts';
+import { ListWatch, type ListWatchFault, type ListWatchLimits } from '../../kubernetes/listwatch.ts';
+import type { RawObject } from '../../kubernetes/list.ts';
+import type { Transport } from '../../kubernetes/transport.ts';
+import type { ObjectSink, ObjectSource, SourceLogger } from '../source.ts';
+import { Inventory } from './inventory.ts';
+import { NamespaceSelection, type LabelSelector } from './selection.ts';
+import { metadataAccept, pathOf, streamsOf, type Stream } from './streams.ts';
+
+export interface KubernetesSourceOptions {
+  readonly transport: Transport;
+  /** Id of a remote cluster, for the origin of its objects. */
+  readonly cluster?: string;
+  /** Where ConfigMap `istio` is. Default `istio-system`. */
+  readonly rootNamespace?: string;
+  /** In place of those of ConfigMap `istio`. */
+  readonly discoverySelectors?: readonly LabelSelector[];
+  readonly logger?: SourceLogger;
+  readonly clock?: Clock;
+  readonly limits?: Partial<ListWatchLimits>;
+  readonly backoff?: BackoffOptions;
+}
+
+type Raw = Record<string, unknown>;
+
+interface Watched {
+  readonly stream: Stream;
+  readonly watch: ListWatch<Raw>;
+  /** As its objects are read at present. */
+  apiVersion: string;
+  fault: ListWatchFault | undefined;
+}
+
+/** Namespaces that come together, as in an installation, cost one list. */
+const relistAfterMs = 50;
+
+export class KubernetesSource implements ObjectSource {
+  readonly ready: Promise<void>;
+  private readonly options: KubernetesSourceOptions;
+  private readonly clock: Clock;
+  private readonly discovery: Discovery;
+  private readonly inventory: Inventory;
+  private readonly selection = new NamespaceSelection();
+  private readonly watched: readonly Watched[];
+  private readonly unsynced: Set<Watched>;
+  private sink: ObjectSink | undefined;
+  private loaded = false;
+  private cancelDelivery: (() => void) | undefined;
+  private cancelRelist: (() => void) | undefined;
+  private readonly resolveReady: () => void;
+  private readonly rejectReady: (error: unknown) => void;
+  /** Called when namespaces and mesh configuration are known: what is read of the others depends on both. */
+  private selectionKnown: () => void = () => {};
+
+  constructor(options: KubernetesSourceOptions) {
+    this.options = options;
+    this.clock = options.clock ?? systemClock;
+    this.discovery = new Discovery({ transport: options.transport, clock: this.clock });
+    this.inventory = new Inventory(options.cluster);
+    if (options.discoverySelectors !== undefined) this.selection.setSelectors(options.discoverySelectors);
+    this.watched = streamsOf(options.rootNamespace ?? 'istio-system').map((stream) => this.watchOf(stream));
+    this.unsynced = new Set(this.watched);
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.ready = promise;
+    this.resolveReady = resolve;
+    this.rejectReady = reject;
+    // `run` rejects with the same error; who does not wait for `ready` shall not be told twice.
+    promise.catch(() => {});
+  }
+
+  async run(sink: ObjectSink, signal: AbortSignal): Promise<void> {
+    this.sink = sink;
+    const stop = new AbortController();
+    const within = AbortSignal.any([signal, stop.signal]);
+    const known = new Promise<void>((resolve) => (this.selectionKnown = resolve));
+    const first = this.watched.filter(decidesSelection);
+    const others = this.watched.filter((watched) => !decidesSelection(watched));
+    const start = (watched: Watched): Promise<void> => watched.watch.run(within);
+    const stopped = new Promise<void>((resolve) => within.addEventListener('abort', () => resolve(), { once: true }));
+    const later = Promise.race([known, stopped]).then(() => (within.aborted ? [] : Promise.all(others.map(start))));
+    try {
+      await Promise.all([...first.map(start), later]);
+    } catch (error) {
+      this.rejectReady(error);
+      throw error;
+    } finally {
+      stop.abort();
+      this.cancelDelivery?.();
+      this.cancelRelist?.();
+      this.rejectReady(new Error('reading the cluster was stopped before its first load'));
+    }
+  }
+
+  private watchOf(stream: Stream): Watched {
+    const { transport, limits, backoff } = this.options;
+    const watched: Watched = {
+      stream,
+      apiVersion: apiVersionOf(stream.kind),
+      fault: undefined,
+      watch: new ListWatch<Raw>({
+        transport,
+        clock: this.clock,
+        resolve: async () => {
+          const version = await this.discovery.servedVersion(stream.kind);
+          if (version === undefined) return undefined;
+          watched.apiVersion = apiVersionOf(stream.kind, version);
+          return {
+            path: pathOf(stream, version),
+            ...(stream.fieldSelector !== undefined && { fieldSelector: stream.fieldSelector }),
+            ...(stream.metadataOnly === true && { accept: metadataAccept }),
+          };
+        },
+        trim: (object) => (this.wants(stream, object) ? stream.trim(object) : undefined),
+        onChange: (change) => this.changed(watched, change),
+        onFault: (fault) => this.faulted(watched, fault),
+        ...(limits !== undefined && { limits }),
+        ...(backoff !== undefined && { backoff }),
+      }),
+    };
+    return watched;
+  }
+
+  private wants(stream: Stream, object: RawObject): boolean {
+    return stream.namespace !== undefined || this.selection.has(object.metadata.namespace ?? '');
+  }
+
+  private changed(watched: Watched, change: Change<Raw>): void {
+    const { stream } = watched;
+    for (const raw of change.upserts.values()) this.selectBy(this.inventory.put(stream, watched.apiVersion, raw));
+    for (const key of change.deletes) {
+      const slash = key.indexOf('/');
+      const gone = this.inventory.delete(stream, key.slice(0, slash), key.slice(slash + 1));
+      if (gone !== undefined) this.deselectBy(gone);
+    }
+    if (this.unsynced.delete(watched) && ![...this.unsynced].some(decidesSelection)) this.selectionKnown();
+    this.schedule();
+  }
+
+  private selectBy(object: ConfigObject | undefined): void {
+    if (object?.kind === 'Namespace' && this.selection.setLabels(object.name, object.labels)) this.readAnew();
+    if (object?.kind === 'ConfigMap') this.selectors(object as ConfigMap);
+  }
+
+  private deselectBy(object: ConfigObject): void {
+    if (object.kind === 'Namespace' && this.selection.setLabels(object.name, undefined)) this.readAnew();
+    if (object.kind === 'ConfigMap') this.selectors(undefined);
+  }
+
+  /** A mesh configuration with an error in it leaves the last good one in force. */
+  private selectors(object: ConfigMap | undefined): void {
+    if (this.options.discoverySelectors !== undefined) return;
+    const parsed = object === undefined ? undefined : meshConfigOf(object);
+    if (parsed?.valid === false) return;
+    if (this.selection.setSelectors(parsed?.config.discoverySelectors ?? [])) this.readAnew();
+  }
+
+  /** What was left out on arrival is nowhere: only a list brings it. */
+  private readAnew(): void {
+    if ([...this.unsynced].some(decidesSelection)) return;
+    this.cancelRelist ??= this.clock.after(relistAfterMs, () => {
+      this.cancelRelist = undefined;
+      for (const { stream, watch } of this.watched) {
+        if (stream.kind.scope === 'Namespaced' && stream.namespace === undefined) watch.relist();
+      }
+    });
+  }
+
+  private faulted(watched: Watched, fault: ListWatchFault | undefined): void {
+    const { stream } = watched;
+    watched.fault = fault;
+    const fields = { collection: stream.name, ...(fault?.status !== undefined && { status: fault.status }) };
+    if (fault === undefined) this.options.logger?.info(fields, 'read again');
+    else if (fault.type === 'not-served') this.options.logger?.info(fields, 'not served by the API server; waiting for it');
+    else this.options.logger?.warn({ ...fields, reason: fault.message }, 'cannot be read; what was last read stays in force');
+    this.schedule();
+  }
+
+  private schedule(): void {
+    if (this.unsynced.size > 0) return;
+    this.cancelDelivery ??= this.clock.after(0, () => this.deliver());
+  }
+
+  private deliver(): void {
+    this.cancelDelivery = undefined;
+    const change = this.inventory.takeChange(this.watched.flatMap(({ stream, fault }) => problemOf(stream, fault)));
+    this.options.logger?.debug(
+      { upserts: change.upserts.length, deletes: change.deletes.length, problems: change.problems.length },
+      'read from the cluster',
+    );
+    this.sink?.apply(change);
+    if (this.loaded) return;
+    this.loaded = true;
+    this.resolveReady();
+  }
+}
+
+function decidesSelection({ stream }: Watched): boolean {
+  return stream.kind.kind === 'Namespace' || stream.kind.kind === 'ConfigMap';
+}
+
+/** Only what somebody can do something about: a server that is away comes back. */
+function problemOf(stream: Stream, fault: ListWatchFault | undefined): Problem[] {
+  if (fault?.type !== 'refused') return [];
+  const { kind } = stream;
+  const grant = fault.status === 403 ? `; grant get, list and watch on ${kind.plural}${kind.group === '' ? '' : `.${kind.group}`}` : '';
+  const message = `the API server refuses ${stream.name}: ${fault.message}${grant}`;
+  return [{ object: objectKey(kind.kind, stream.namespace ?? '', ''), path: '', reason: 'Refused', severity: 'error', message }];
+}

@@ -1,0 +1,80 @@
+/** Which collections of an API server are watched, in what form they are asked for, and what is kept of their objects. */
+import type { KindSchema } from '../../apis/kind.ts';
+import { kinds } from '../../apis/kinds.ts';
+import type { RawObject } from '../../kubernetes/list.ts';
+import { trimConfigMap, trimMetadata, trimPod, trimSecret, trimSlice, trimSpec } from './trim.ts';
+
+/** What the URLs of a kind are made of. */
+export type WatchedKind = Pick<KindSchema, 'kind' | 'plural' | 'group' | 'versions' | 'scope'>;
+
+export interface Stream {
+  /** For messages: `pods`, `secrets (Opaque)`. */
+  readonly name: string;
+  readonly kind: WatchedKind;
+  /** Absent: all namespaces. */
+  readonly namespace?: string;
+  readonly fieldSelector?: string;
+  /** The server sends the metadata alone. */
+  readonly metadataOnly?: true;
+  /** The object as a manifest would have it, without type; undefined where it is of no use here. */
+  readonly trim: (object: RawObject) => Record<string, unknown> | undefined;
+}
+
+export function streamsOf(rootNamespace: string): Stream[] {
+  return [
+    ...(kinds as readonly KindSchema[]).flatMap((kind) => streamsOfKind(kind, rootNamespace)),
+    // Nobody reads them, but whoever installed one is to be told that it has no effect: their names are enough.
+    ...untranslatedKinds.filter(isUnread).map((kind): Stream => ({ name: kind.plural, kind, metadataOnly: true, trim: trimMetadata })),
+  ];
+}
+
+/** Kinds of Istio that have no schema here. */
+const untranslatedKinds: readonly WatchedKind[] = [
+  { kind: 'EnvoyFilter', plural: 'envoyfilters', group: 'networking.istio.io', versions: ['v1alpha3'], scope: 'Namespaced' },
+  { kind: 'ProxyConfig', plural: 'proxyconfigs', group: 'networking.istio.io', versions: ['v1', 'v1beta1'], scope: 'Namespaced' },
+  { kind: 'WasmPlugin', plural: 'wasmplugins', group: 'extensions.istio.io', versions: ['v1', 'v1alpha1'], scope: 'Namespaced' },
+  { kind: 'Telemetry', plural: 'telemetries', group: 'telemetry.istio.io', versions: ['v1', 'v1alpha1'], scope: 'Namespaced' },
+];
+
+function streamsOfKind(kind: WatchedKind, rootNamespace: string): Stream[] {
+  const name = kind.plural;
+  switch (kind.kind) {
+    case 'Pod':
+      // What has ended has given its address back; an object that leaves the selection is told as deleted.
+      return [{ name, kind, fieldSelector: 'status.phase!=Succeeded,status.phase!=Failed', trim: trimPod }];
+    case 'EndpointSlice':
+      return [{ name, kind, trim: trimSlice }];
+    case 'Namespace':
+    case 'ServiceAccount':
+    case 'Node':
+      return [{ name, kind, metadataOnly: true, trim: trimMetadata }];
+    case 'Secret':
+      // Tokens, registry passwords and Helm releases are of other types and never asked for.
+      return ['kubernetes.io/tls', 'Opaque'].map((type) => ({
+        name: `${name} (${type})`,
+        kind,
+        fieldSelector: `type=${type}`,
+        trim: trimSecret,
+      }));
+    case 'ConfigMap':
+      return [{ name, kind, namespace: rootNamespace, fieldSelector: 'metadata.name=istio', trim: trimConfigMap }];
+    default:
+      return [{ name, kind, trim: trimSpec }];
+  }
+}
+
+/** Path of the collection in one version. */
+export function pathOf({ kind, namespace }: Stream, version: string): string {
+  const root = kind.group === '' ? `/api/${version}` : `/apis/${kind.group}/${version}`;
+  return `${root}${namespace === undefined ? '' : `/namespaces/${namespace}`}/${kind.plural}`;
+}
+
+const partial = (kind: string): string => `application/json;as=${kind};g=meta.k8s.io;v=v1`;
+
+/** A list and a watch are asked for with one header: the server takes of it what fits. */
+export const metadataAccept = `${partial('PartialObjectMetadataList')},${partial('PartialObjectMetadata')},application/json`;
+
+/** A kind that got a schema is read by it. */
+function isUnread({ kind }: WatchedKind): boolean {
+  return !kinds.some((known: KindSchema) => known.kind === kind);
+}

@@ -1,0 +1,226 @@
+/**
+ * A mesh on Kubernetes: `mizzen discovery` on a test cluster, and for each pod object a network namespace with its applications, a real Envoy and the
+ * files that a kubelet projects into a pod.
+ */
+import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { onTestFailed } from 'vitest';
+import { parse } from 'yaml';
+import { Discovery } from '../envoy/harness/discovery.ts';
+import { Envoy } from '../envoy/harness/envoy.ts';
+import { Folder, ProjectedVolume } from '../envoy/harness/folder.ts';
+import { PodNetwork } from '../envoy/harness/pods.ts';
+import { meshConfig, Workload, type WorkloadOptions } from '../envoy/traffic/mesh.ts';
+import { clusterBinaries } from './harness/binaries.ts';
+import { TestCluster } from './harness/cluster.ts';
+import { installCrds } from './harness/crds.ts';
+import { FaultProxy } from './harness/fault-proxy.ts';
+import { addNamespace, addNode, addPod, addServiceAccount, type RunningPod, setReady } from './harness/objects.ts';
+import { podToken } from './harness/tokens.ts';
+
+const main = join(import.meta.dirname, '..', '..', 'src', 'main.ts');
+
+/** Nodes by name, with their zones. */
+export const nodes = { 'node-1': 'region-a', 'node-2': 'region-b' } as const;
+
+export interface KubernetesWorkloadOptions extends WorkloadOptions {
+  readonly node?: keyof typeof nodes;
+  /** Named container ports. */
+  readonly ports?: Readonly<Record<string, number>>;
+}
+
+export interface KubernetesMeshOptions {
+  /** At most 3 letters: it becomes part of interface names. */
+  readonly name: string;
+  /** Pods by name. */
+  readonly workloads: Readonly<Record<string, KubernetesWorkloadOptions>>;
+  /** YAML; the namespaces of the workloads and istio-system exist before it is applied. */
+  readonly manifests: string;
+  /** MeshConfig in YAML. */
+  readonly meshConfig?: string;
+  readonly flags?: readonly string[];
+}
+
+export class KubernetesMesh implements AsyncDisposable {
+  readonly network: PodNetwork;
+  readonly cluster: TestCluster;
+  /** Between mizzen and the API server. */
+  readonly connection: FaultProxy;
+  readonly state: string;
+  readonly #folder: Folder;
+  readonly #stack: AsyncDisposableStack;
+  readonly #workloads = new Map<string, Workload>();
+  readonly #pods = new Map<string, RunningPod>();
+  #discovery: Discovery | undefined;
+
+  private constructor(network: PodNetwork, cluster: TestCluster, connection: FaultProxy, stack: AsyncDisposableStack) {
+    this.network = network;
+    this.cluster = cluster;
+    this.connection = connection;
+    this.#stack = stack;
+    this.#folder = stack.use(new Folder('kubernetes-mesh'));
+    this.state = this.#folder.at('state');
+  }
+
+  /** Returns when every proxy has its configuration. */
+  static async start(options: KubernetesMeshOptions): Promise<KubernetesMesh> {
+    const binaries = await clusterBinaries();
+    const stack = new AsyncDisposableStack();
+    let logs = (): string => '';
+    try {
+      const network = stack.use(new PodNetwork(options.name));
+      const cluster = stack.use(await TestCluster.start({ address: network.testAddress, binaries }));
+      const connection = stack.use(await FaultProxy.start(cluster.url));
+      const mesh = new KubernetesMesh(network, cluster, connection, stack);
+      logs = () => mesh.logs();
+      await mesh.#prepare(options);
+      const added = await Promise.all(Object.entries(options.workloads).map(([name, workload]) => mesh.announce(name, workload)));
+      await mesh.startDiscovery(options.flags ?? []);
+      await Promise.all(added.map((workload) => mesh.#startProxy(workload)));
+      return mesh;
+    } catch (fault) {
+      const said = logs();
+      await stack.disposeAsync();
+      throw new Error(`the mesh did not start: ${(fault as Error).message}\n${said}`, { cause: fault });
+    }
+  }
+
+  async #prepare({ workloads, manifests, meshConfig: config = '' }: KubernetesMeshOptions): Promise<void> {
+    const { api } = this.cluster;
+    await installCrds(api);
+    for (const [name, zone] of Object.entries(nodes)) await addNode(api, name, { region: 'region', zone });
+    const namespaces = new Set(['istio-system', ...Object.values(workloads).map((w) => w.namespace ?? 'shop')]);
+    for (const namespace of namespaces) await addNamespace(api, namespace);
+    await this.cluster.apply(meshConfig(config));
+    await this.cluster.apply(manifests);
+  }
+
+  async startDiscovery(flags: readonly string[]): Promise<void> {
+    this.#discovery = this.#stack.use(
+      await Discovery.start({
+        kubeconfig: this.cluster.kubeconfigFor('discovery', { server: this.connection.url }),
+        state: this.state,
+        address: this.network.testAddress,
+        log: this.#folder.at('discovery.log'),
+        flags,
+      }),
+    );
+  }
+
+  get discovery(): Discovery {
+    if (this.#discovery === undefined) throw new Error('mizzen discovery has not been started');
+    return this.#discovery;
+  }
+
+  workload(name: string): Workload {
+    const found = this.#workloads.get(name);
+    if (found === undefined) throw new Error(`no workload ${name}`);
+    return found;
+  }
+
+  /** The pod's object as it was made. */
+  pod(name: string): RunningPod {
+    const found = this.#pods.get(name);
+    if (found === undefined) throw new Error(`no pod ${name}`);
+    return found;
+  }
+
+  /** Adds a pod to the running mesh; returns when its proxy has its configuration. */
+  async add(name: string, options: KubernetesWorkloadOptions): Promise<Workload> {
+    const workload = await this.announce(name, options);
+    await this.#startProxy(workload);
+    return workload;
+  }
+
+  /**
+   * Makes the network namespace, its applications and the pod object. A pod with a proxy is not ready: as with a kubelet's probes, that comes with the
+   * proxy's own readiness.
+   */
+  async announce(name: string, options: KubernetesWorkloadOptions): Promise<Workload> {
+    const redirect = (options.proxy ?? 'sidecar') === 'sidecar';
+    const workload = new Workload(name, this.network.pod(name, { redirect }), options);
+    this.#stack.use(workload);
+    this.#workloads.set(name, workload);
+    await Promise.all([workload.startApps(), this.addObject(name)]);
+    return workload;
+  }
+
+  /** Makes the pod's object, and its service account when there is none. */
+  async addObject(name: string): Promise<void> {
+    const workload = this.workload(name);
+    const options: KubernetesWorkloadOptions = workload.options;
+    const type = options.proxy ?? 'sidecar';
+    const { api } = this.cluster;
+    const { namespace, serviceAccount } = workload;
+    await addServiceAccount(api, namespace, serviceAccount);
+    this.#pods.set(
+      name,
+      await addPod(api, {
+        namespace,
+        name,
+        ip: workload.pod.ip,
+        serviceAccount,
+        ready: type === 'none',
+        labels: { app: name, ...options.labels, ...(type === 'none' ? {} : { 'security.istio.io/tlsMode': 'istio' }) },
+        ...(options.node === undefined ? {} : { node: options.node }),
+        ...(options.ports === undefined ? {} : { ports: options.ports }),
+      }),
+    );
+  }
+
+  async #startProxy(workload: Workload): Promise<void> {
+    const { name, pod, options } = workload;
+    const type = options.proxy ?? 'sidecar';
+    if (type === 'none') return;
+    const folder = this.#folder.at('proxies', name);
+    const tokens = join(folder, 'tokens');
+    new ProjectedVolume(tokens).update({ 'istio-token': await podToken(this.cluster.api, this.pod(name)) });
+    const { namespace = workload.namespace, serviceAccount = workload.serviceAccount } = options.claims ?? {};
+    const { address, secureGrpc } = this.discovery.addresses;
+    const labels = Object.entries({ app: name, ...options.labels }).flatMap(([key, value]) => ['--label', `${key}=${value}`]);
+    const { stdout: command } = await promisify(execFile)(process.execPath, [
+      ...[
+        main,
+        'bootstrap',
+        '--dir',
+        folder,
+        '--type',
+        type,
+        '--name',
+        name,
+        '--namespace',
+        namespace,
+        '--service-account',
+        serviceAccount,
+      ],
+      ...['--ip', pod.ip, ...labels, '--control-plane', `${address}:${secureGrpc}`],
+      ...['--root', join(this.state, 'ca', 'root-cert.pem'), '--token', join(tokens, 'istio-token'), '--admin', `${pod.ip}:15000`],
+      ...['--concurrency', '1', '--drain-time', '5'],
+    ]);
+    const [, , , ...flags] = command.trim().split(' ');
+    const bootstrap: unknown = parse(readFileSync(join(folder, 'bootstrap.yaml'), 'utf8'), { version: '1.1' });
+    await workload.startProxy(await Envoy.start({ bootstrap, admin: { address: pod.ip, port: 15000 }, pod, name, flags }));
+    if (options.awaitReady !== false) await setReady(this.cluster.api, this.pod(name), true);
+  }
+
+  /** Addresses of a cluster's endpoints as a proxy has them, sorted. */
+  async endpointsOf(name: string, cluster: string): Promise<string[]> {
+    const found = (await this.workload(name).envoy.clusters()).find((c) => c.name === cluster || c.name === `${cluster};`);
+    return (found?.host_statuses ?? []).map((host) => host.address.socket_address?.address ?? '').sort();
+  }
+
+  logs(): string {
+    return `--- mizzen discovery:\n${this.#discovery?.log(30) ?? 'not started'}\n${this.cluster.logs(8)}`;
+  }
+
+  /** Shows why, when the running test fails. */
+  explainFailure(): void {
+    onTestFailed(() => console.error(this.logs()));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stack.disposeAsync();
+  }
+}
