@@ -83,7 +83,12 @@ class Daemon {
     const references = new References(snapshot.mesh, onFault);
     const pacer = new Pacer({
       flush: () => {
-        snapshot.flush();
+        try {
+          snapshot.flush();
+        } catch (error) {
+          // What was translated before it stays in force; the next change tries again.
+          log.scope('model').error({ err: error }, 'fault while a change was translated');
+        }
         metrics.flushed();
       },
       now: () => performance.now(),

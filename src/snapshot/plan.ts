@@ -9,7 +9,12 @@ import type { SidecarScope } from './sidecar.ts';
 import type { Scope } from './translation.ts';
 
 export type Plan =
-  | { readonly type: 'router'; readonly gateway: GatewayScope }
+  | {
+      readonly type: 'router';
+      readonly gateway: GatewayScope;
+      /** Of the workload that the registry has under the proxy's name; undefined where it has none. */
+      readonly serviceAccount: string | undefined;
+    }
   | {
       readonly type: 'sidecar';
       readonly outbound: Scope & { readonly namespace: string };
@@ -28,8 +33,10 @@ export function planFor(mesh: Mesh, visibility: Visibility, proxy: Proxy): Plan 
     ports: workload?.ports ?? {},
     ...(workload?.containerPorts !== undefined && { containerPorts: workload.containerPorts }),
   };
-  if (proxy.type === 'router')
-    return { type: 'router', gateway: { namespace: proxy.namespace, labels, ...ports, location: { locality, labels } } };
+  if (proxy.type === 'router') {
+    const gateway = { namespace: proxy.namespace, labels, ...ports, location: { locality, labels } };
+    return { type: 'router', gateway, serviceAccount: workload?.serviceAccount };
+  }
   const sourceLabels: Record<string, string> = {};
   for (const [key, value] of Object.entries(labels)) if (visibility.sourceLabelKeys.has(key)) sourceLabels[key] = value;
   const locationLabels: Record<string, string> = {};

@@ -321,5 +321,15 @@ describe('secrets of a gateway', () => {
       return [...new PartsView(opened.parts).resources(secretType)].map((secret) => secret.name);
     };
     expect([secretsFor(true), secretsFor(false), secretsFor(true)]).toEqual([['kubernetes://cert'], [], ['kubernetes://cert']]);
+    const entry = { address: '11.0.0.1', labels: { istio: 'gw' }, serviceAccount: 'gateway' };
+    snapshot.objects.put(object('WorkloadEntry', 'ns0', 'gw', entry));
+    const secretsOf = (serviceAccount: string): number => {
+      const identity = { spiffeId: '', trustDomain: '', namespace: 'ns0', serviceAccount };
+      const opened = snapshot.open(nodeOf('gw', 'ns0', { LABELS: { istio: 'gw' } }, 'router'), { address: '', secure: true, identity });
+      if ('refused' in opened) throw new Error(opened.refused);
+      return [...new PartsView(opened.parts).resources(secretType)].length;
+    };
+    // A neighbour that claims the gateway's name and labels gets none of its keys.
+    expect([secretsOf('gateway'), secretsOf('neighbour')]).toEqual([1, 0]);
   });
 });

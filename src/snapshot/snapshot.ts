@@ -112,7 +112,7 @@ export class Snapshot implements ResourceSource {
     if ('invalid' in proxy) return { refused: proxy.invalid };
     const refused = this.options.admit(node, caller);
     if (refused !== undefined) return { refused };
-    const connection = new Connection(this, `${node.id}-${++this.connected}`, node, caller.secure, this.options.identityPart?.(caller));
+    const connection = new Connection(this, `${node.id}-${++this.connected}`, node, caller, this.options.identityPart?.(caller));
     this.connections.set(connection.connectionId, connection);
     this.proxies.set(connection.connectionId, proxy);
     try {
@@ -200,8 +200,9 @@ export class Snapshot implements ResourceSource {
     const touched = this.partTouched.bind(this);
     const shared: SnapshotPart[] = [];
     if (plan.type === 'router') {
-      const key = `${capabilities.kind} gateway${connection.secure ? '' : ' without secrets'} ${planKey(plan.gateway)}`;
-      const readCredential = connection.secure ? this.options.readCredential : undefined;
+      const entitled = connection.mayHaveSecretsOf(plan.serviceAccount);
+      const key = `${capabilities.kind} gateway${entitled ? '' : ' without secrets'} ${planKey(plan.gateway)}`;
+      const readCredential = entitled ? this.options.readCredential : undefined;
       shared.push(this.parts.acquire(key, () => new GatewayPart(t, key, plan.gateway, touched, readCredential)));
     } else {
       const baseKey = `${capabilities.kind} public`;
@@ -275,8 +276,7 @@ export class Snapshot implements ResourceSource {
 class Connection implements Subscription {
   readonly connectionId: string;
   readonly node: ClaimedNode;
-  /** Its transport keeps secrets secret. */
-  readonly secure: boolean;
+  private readonly caller: Caller;
   shared: readonly SnapshotPart[] = [];
   private list: readonly SnapshotPart[] = [];
   private readonly source: Snapshot;
@@ -287,14 +287,23 @@ class Connection implements Subscription {
     source: Snapshot,
     connectionId: string,
     node: ClaimedNode,
-    secure: boolean,
+    caller: Caller,
     identity: ReturnType<NonNullable<SnapshotOptions['identityPart']>>,
   ) {
     this.source = source;
     this.connectionId = connectionId;
     this.node = node;
-    this.secure = secure;
+    this.caller = caller;
     this.identity = identity;
+  }
+
+  /**
+   * A gateway's private keys go over a transport that keeps them secret, to the service account that the registry has for the workload: any other workload
+   * of the namespace could claim its name or its labels.
+   */
+  mayHaveSecretsOf(serviceAccount: string | undefined): boolean {
+    const { secure, identity } = this.caller;
+    return secure && (identity === undefined || identity.serviceAccount === serviceAccount);
   }
 
   /** The same array for all connections with the same parts: streams share what was encoded for a list. */
