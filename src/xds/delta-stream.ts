@@ -2,7 +2,8 @@ import { clusterType, endpointType, listenerType, routeType, virtualHostType } f
 import { DeltaHosts } from './delta-hosts.ts';
 import { DeltaType, isReport, isWildcardByDefault, servingRank, type OwnFrame, type ResponseContent } from './delta-type.ts';
 import { deltaFrame, emptyLoadAssignment, type Step } from './encoder.ts';
-import { Stream, type Doubts, type StreamShared, type Wire } from './stream.ts';
+import { maxTypes, RequestStream } from './request-stream.ts';
+import type { Doubts, Stream, StreamShared, Wire } from './stream.ts';
 import { PartsView, type Change, type Pointers } from './view.ts';
 import type { EncodedResource } from '../wire/resource.ts';
 import type { Caller, Subscription, TypeUrl } from './source.ts';
@@ -17,9 +18,6 @@ export interface DeltaRequest {
   readonly errorDetail?: { readonly message: string } | undefined;
 }
 
-/** Types that one stream may subscribe to, and requests that it may send while a change is being translated. */
-const maxTypes = 32;
-const maxWaitingRequests = 1000;
 /** How long a warming client may take to ask for clusters before it gets no endpoints where there are none. */
 const goneEndpointsPatienceMs = 1000;
 
@@ -31,7 +29,7 @@ interface Draft extends ResponseContent {
 }
 
 /** The incremental form of ADS for one proxy. */
-export class DeltaStream extends Stream {
+export class DeltaStream extends RequestStream<DeltaRequest> {
   readonly protocol = 'delta';
   readonly types = new Map<TypeUrl, DeltaType>();
   /** `types` in the order in which they are served. */
@@ -39,7 +37,6 @@ export class DeltaStream extends Stream {
   #view: PartsView;
   readonly #hosts = new DeltaHosts();
   readonly #doubts: Doubts;
-  readonly #waiting: DeltaRequest[] = [];
   /** Clusters that went out on this stream before EDS was subscribed; undefined: all of them. */
   #clustersSent: Set<string> | undefined = new Set();
   /** Endpoints of clusters that are to go, asked for by a client that has not asked for clusters: it warms, maybe for want of these. */
@@ -53,19 +50,6 @@ export class DeltaStream extends Stream {
     super(shared, subscription, caller, wire, onEnd);
     this.#view = new PartsView(subscription.parts);
     this.#doubts = shared.doubted.take(subscription.node.id);
-  }
-
-  receive(request: DeltaRequest): void {
-    if (this.closed) return;
-    if (request.typeUrl === '') {
-      this.end('INVALID_ARGUMENT', 'a discovery request needs a type_url');
-      return;
-    }
-    if (this.#waiting.push(request) > maxWaitingRequests) {
-      this.end('RESOURCE_EXHAUSTED', `more than ${maxWaitingRequests} requests are waiting`);
-      return;
-    }
-    this.pump();
   }
 
   /** Another list of parts: everything that differs by version from what was sent is sent. */
@@ -83,14 +67,6 @@ export class DeltaStream extends Stream {
     }
     this.#view = next;
     this.resume();
-  }
-
-  protected override settled(): void {
-    while (!this.closed) {
-      const request = this.#waiting.shift();
-      if (request === undefined) return;
-      this.#accept(request);
-    }
   }
 
   protected override sendDue(): void {
@@ -139,7 +115,7 @@ export class DeltaStream extends Stream {
 
   // Requests
 
-  #accept(request: DeltaRequest): void {
+  protected override accept(request: DeltaRequest): void {
     if (isReport(request.typeUrl)) return;
     let state = this.types.get(request.typeUrl);
     const first = state === undefined;

@@ -4,7 +4,8 @@ import { isReport, isWildcardByDefault, servingRank } from './delta-type.ts';
 import { emptyLoadAssignment, routeOf } from './encoder.ts';
 import { suspectsIn } from './repair.ts';
 import { SotwType } from './sotw-type.ts';
-import { Stream, type StreamShared, type Wire } from './stream.ts';
+import { maxTypes, RequestStream } from './request-stream.ts';
+import type { Stream, StreamShared, Wire } from './stream.ts';
 import { PartsView } from './view.ts';
 import type { EncodedResource } from '../wire/resource.ts';
 import type { Caller, Subscription, TypeUrl } from './source.ts';
@@ -17,9 +18,6 @@ export interface SotwRequest {
   readonly errorDetail?: { readonly message: string } | undefined;
 }
 
-const maxTypes = 32;
-const maxWaitingRequests = 1000;
-
 interface Draft {
   readonly frames: readonly Uint8Array[];
   readonly names: readonly string[];
@@ -27,31 +25,17 @@ interface Draft {
 }
 
 /** The state-of-the-world form of ADS for one proxy: whole route tables, and no removal but by absence. */
-export class SotwStream extends Stream {
+export class SotwStream extends RequestStream<SotwRequest> {
   readonly protocol = 'sotw';
   readonly types = new Map<TypeUrl, SotwType>();
   #ordered: readonly SotwType[] = [];
   #view: PartsView;
-  readonly #waiting: SotwRequest[] = [];
   /** Since when clusters that have gone are still sent. */
   #keepingClustersSinceMs: number | undefined;
 
   constructor(shared: StreamShared, subscription: Subscription, caller: Caller, wire: Wire, onEnd: (stream: Stream) => void) {
     super(shared, subscription, caller, wire, onEnd);
     this.#view = new PartsView(subscription.parts);
-  }
-
-  receive(request: SotwRequest): void {
-    if (this.closed) return;
-    if (request.typeUrl === '') {
-      this.end('INVALID_ARGUMENT', 'a discovery request needs a type_url');
-      return;
-    }
-    if (this.#waiting.push(request) > maxWaitingRequests) {
-      this.end('RESOURCE_EXHAUSTED', `more than ${maxWaitingRequests} requests are waiting`);
-      return;
-    }
-    this.pump();
   }
 
   override partsChanged(): void {
@@ -74,14 +58,6 @@ export class SotwStream extends Stream {
     this.resume();
   }
 
-  protected override settled(): void {
-    while (!this.closed) {
-      const request = this.#waiting.shift();
-      if (request === undefined) return;
-      this.#accept(request);
-    }
-  }
-
   protected override sendDue(): void {
     const withChanges = this.#unackedBytes() <= this.shared.limits.maxUnackedBytes;
     for (const state of this.#ordered) {
@@ -102,7 +78,7 @@ export class SotwStream extends Stream {
 
   // Requests
 
-  #accept(request: SotwRequest): void {
+  protected override accept(request: SotwRequest): void {
     if (isReport(request.typeUrl)) return;
     const known = this.types.get(request.typeUrl);
     if (known === undefined) {
