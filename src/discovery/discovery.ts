@@ -118,7 +118,7 @@ class Daemon {
     });
 
     const stopSource = new AbortController();
-    const { source, reviewers, place } = openSource(options.config, meshConfig?.config, log);
+    const { source, reviewers, place } = await openSource(options.config, meshConfig?.config, log);
     const running = source.run(intake, stopSource.signal);
     this.closers.push(async () => {
       stopSource.abort();

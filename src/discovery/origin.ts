@@ -3,7 +3,6 @@ import type { Log } from '../admin/log.ts';
 import type { MeshConfig } from '../apis/mesh-config.ts';
 import type { TokenReviewer } from '../identity/proof.ts';
 import { KubernetesTokenReviewer } from '../identity/tokenreview.ts';
-import { connectCluster } from '../kubernetes/config.ts';
 import { createTokenReview } from '../kubernetes/token-review.ts';
 import { DirectorySource } from '../sources/directory/directory-source.ts';
 import { KubernetesSource } from '../sources/kubernetes/kubernetes-source.ts';
@@ -21,10 +20,12 @@ export interface OpenSource {
 /** A review of a token that takes longer is of no use to the stream that waits for it. */
 const reviewLimitMs = 10_000;
 
-/** Throws where there is no access to a cluster. `meshConfig`: from a file, in place of the cluster's. */
-export function openSource(place: ConfigPlace, meshConfig: MeshConfig | undefined, log: Log): OpenSource {
+/** Rejects where there is no access to a cluster. `meshConfig`: from a file, in place of the cluster's. */
+export async function openSource(place: ConfigPlace, meshConfig: MeshConfig | undefined, log: Log): Promise<OpenSource> {
   const logger = log.scope('source');
   if (place.type === 'folder') return { source: new DirectorySource({ dir: place.dir, logger }), place: place.dir };
+  // Not loaded for a folder: the client brings the types of the whole Kubernetes API, 40 MB.
+  const { connectCluster } = await import('../kubernetes/config.ts');
   const { server, transport } = connectCluster(place);
   const source = new KubernetesSource({
     transport,
