@@ -181,8 +181,3 @@ export function isHttp(protocol: Protocol): boolean {
 export function isTls(protocol: Protocol): boolean {
   return protocol === 'https' || protocol === 'tls';
 }
-
-/** Everything else that is known to be a byte stream. */
-export function isTcp(protocol: Protocol): boolean {
-  return protocol === 'tcp' || protocol === 'mongo' || protocol === 'mysql' || protocol === 'redis';
-}

@@ -5,6 +5,7 @@
  * what is private or exported to it alone, hosts that its own DestinationRules and VirtualServices change, and the short names of its own services. Without this
  * a mesh of N services and M namespaces would cost N x M.
  */
+import { sameJson } from '../lib/json.ts';
 import { Derived, type Index } from '../store/collection.ts';
 import { Flat, KeySet } from '../store/keys.ts';
 import { dependsOnLocality } from './locality.ts';
@@ -240,8 +241,4 @@ function destinationsOf({ http }: MeshVirtualService): Set<string> {
 
 function byScopeAndHost(a: Exception, b: Exception): number {
   return a.scope < b.scope ? -1 : a.scope > b.scope ? 1 : a.host < b.host ? -1 : a.host > b.host ? 1 : 0;
-}
-
-function sameJson(a: unknown, b: unknown): boolean {
-  return JSON.stringify(a) === JSON.stringify(b);
 }

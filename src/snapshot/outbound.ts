@@ -2,6 +2,7 @@
  * The outbound side that workloads share: one public part for all, and over it one part per namespace (and per labels that routes ask for) that holds only
  * what differs there. A proxy's view is the list of both.
  */
+import { sameJson } from '../lib/json.ts';
 import { hostOfException, labelScope } from '../mesh/visibility.ts';
 import { slotsOf, type Slot } from '../mesh/slots.ts';
 import { Derived, type Index, type KeySource } from '../store/collection.ts';
@@ -183,10 +184,6 @@ export class OutboundPart extends SnapshotPart {
 
 function listenersOf(slots: readonly Slot[]): Set<string> {
   return new Set(slots.flatMap((s) => [s.listener, `${s.listener}#${s.kind}`]));
-}
-
-function sameJson(a: unknown, b: unknown): boolean {
-  return JSON.stringify(a) === JSON.stringify(b);
 }
 
 function httpPortsOf(slots: readonly Slot[]): Set<string> {

@@ -138,11 +138,6 @@ export class Flat<V> extends SourceCollection<V> implements Stage {
     }
   }
 
-  /** All values of a key, the one that shows first. Unrecorded. */
-  rivals(key: string): readonly V[] {
-    return this.owners.get(key) ?? [];
-  }
-
   private change(now: readonly V[] | undefined, before: readonly V[] | undefined): void {
     for (const value of before ?? []) {
       const key = this.keyOf(value);
