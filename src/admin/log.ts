@@ -11,6 +11,7 @@ export const logScopes = {
   ca: 'certificates that are issued and roots that rotate',
   source: 'files and objects that are read',
   model: 'problems of objects',
+  controllers: 'what is written to the cluster, and which replica leads',
   admin: 'requests to the debug API',
 } as const;
 export type LogScope = keyof typeof logScopes;

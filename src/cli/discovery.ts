@@ -1,5 +1,5 @@
 /** `mizzen discovery`: the daemon. */
-import { homedir } from 'node:os';
+import { homedir, hostname } from 'node:os';
 import { delimiter, resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { parseLogLevels, scopeNames, type LogLevels } from '../admin/log.ts';
@@ -16,6 +16,9 @@ export interface DiscoveryFlags {
   readonly config?: string;
   readonly state?: string;
   readonly meshConfig?: string;
+  readonly namespace?: string;
+  readonly revision?: string;
+  readonly clusterId?: string;
   readonly grpcAddress: ListenAddress;
   readonly secureGrpcAddress: ListenAddress;
   readonly monitoringAddress: ListenAddress;
@@ -36,6 +39,9 @@ export function discoveryCommand(): Command {
       'root certificate and token key, made on first use; the default is $MIZZEN_STATE, else ~/.local/state/mizzen',
     )
     .option('--mesh-config <file>', 'a MeshConfig file in place of ConfigMap istio in namespace istio-system')
+    .option('--namespace <name>', 'where the control plane lives; the default is $POD_NAMESPACE, else istio-system')
+    .option('--revision <name>', 'which of several control planes this is; the default is $REVISION, else "default"')
+    .option('--cluster-id <id>', 'of the cluster whose API server is read; the default is $CLUSTER_ID, else "Kubernetes"')
     .addOption(listen('--grpc-address', 'xDS in plaintext, without identity and private keys', '127.0.0.1:15010'))
     .addOption(listen('--secure-grpc-address', 'xDS, secrets and certificates over TLS', '0.0.0.0:15012'))
     .addOption(listen('--monitoring-address', '/metrics, /version and /debug', ':15014'))
@@ -74,6 +80,12 @@ Exit status: 0 stopped by a signal, 1 it could not start or go on, 2 the command
 export function discoveryOptions(flags: DiscoveryFlags, env: Readonly<Record<string, string | undefined>>, home: string): DiscoveryOptions {
   return {
     config: configPlace(flags.config, env),
+    instance: {
+      namespace: flags.namespace ?? env['POD_NAMESPACE'] ?? 'istio-system',
+      revision: flags.revision ?? env['REVISION'] ?? 'default',
+      replica: env['POD_NAME'] ?? `${hostname()}-${process.pid}`,
+      clusterId: flags.clusterId ?? env['CLUSTER_ID'] ?? 'Kubernetes',
+    },
     stateDir: resolve(flags.state ?? defaultStateFolder(env, home)),
     ...(flags.meshConfig === undefined ? {} : { meshConfigFile: resolve(flags.meshConfig) }),
     grpc: flags.grpcAddress,

@@ -13,6 +13,7 @@ async function options(): Promise<DiscoveryOptions & { readonly ports: readonly 
   const [grpc = 0, secureGrpc = 0, monitoring = 0, http = 0] = ports;
   return {
     ports,
+    instance: { namespace: 'istio-system', revision: 'default', replica: 'test', clusterId: 'Kubernetes' },
     config: { type: 'folder', dir: testFolder() },
     stateDir: testFolder(),
     grpc: { address, port: grpc },

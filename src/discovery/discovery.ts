@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import type { FastifyInstance } from 'fastify';
 import { configDump } from '../admin/dump.ts';
 import { createLog, type Log } from '../admin/log.ts';
-import { createMetrics, type Metrics } from '../admin/metrics.ts';
+import { createMetrics } from '../admin/metrics.ts';
 import { monitoringServer, readinessServer } from '../admin/server.ts';
 import { streamLog } from '../admin/stream-log.ts';
 import { combineObservers, StreamRegistry } from '../admin/streams.ts';
@@ -13,25 +13,22 @@ import { objectKey } from '../apis/object.ts';
 import { References } from '../analysis/references.ts';
 import { untranslatedPaths } from '../apis/untranslated.ts';
 import { gatewaySecret } from '../ca/credentials.ts';
-import { CertificateService } from '../ca/service.ts';
 import { checkNodeClaim } from '../identity/binding.ts';
 import { Objects } from '../mesh/objects.ts';
 import { Snapshot } from '../snapshot/snapshot.ts';
 import { Graph } from '../store/graph.ts';
 import { createValidator } from '../wire/validate.ts';
-import { ReloadableCredentials } from '../xds/credentials.ts';
 import { Hub } from '../xds/hub.ts';
-import { createGrpcServer, Listener } from '../xds/listener.ts';
-import { DiscoveryService } from '../xds/server.ts';
 import type { Caller, ClaimedNode } from '../xds/source.ts';
-import { ServerCredentials } from '@grpc/grpc-js';
-import { openCertificates, servingNames, type Certificates } from './certificates.ts';
+import { openCertificates, servingNames } from './certificates.ts';
+import { startControllers } from './controllers.ts';
 import { readRegistry, readServices } from './descriptors.ts';
 import { IdentityParts } from './identity-parts.ts';
 import { Intake } from './objects.ts';
 import type { DiscoveryOptions, ListenAddress } from './options.ts';
 import { Pacer } from './pacer.ts';
 import { openSource } from './origin.ts';
+import { XdsPorts } from './ports.ts';
 import { NackProblems } from './rejections.ts';
 
 /** Runs until the signal; resolves when everything is closed. Rejects when it cannot start. */
@@ -112,13 +109,14 @@ class Daemon {
           );
     const intake = new Intake({
       objects,
+      namespace: options.instance.namespace,
       ...(meshConfig === undefined ? {} : { meshConfig }),
       changed: () => pacer.changed(),
       event: (kind, event) => metrics.configEvent(kind, event),
     });
 
     const stopSource = new AbortController();
-    const { source, reviewers, place } = await openSource(options.config, meshConfig?.config, log);
+    const { source, reviewers, cluster, place } = await openSource(options.config, options.instance, meshConfig?.config, log);
     const running = source.run(intake, stopSource.signal);
     this.closers.push(async () => {
       stopSource.abort();
@@ -155,7 +153,16 @@ class Daemon {
     });
     const tick = setInterval(() => hub.tick(), 1000);
     this.closers.push(() => clearInterval(tick));
-    await this.listen(hub, certificates, services, metrics, combineObservers(streams, metrics.streams, streamLog(log.scope('ads'))));
+    const ports = new XdsPorts({
+      hub,
+      certificates,
+      services,
+      metrics,
+      observer: combineObservers(streams, metrics.streams, streamLog(log.scope('ads'))),
+      log,
+    });
+    this.closers.push(() => ports.close());
+    await ports.listen(options);
 
     const views: AdminViews = {
       streams: () => streams.streams(),
@@ -177,6 +184,7 @@ class Daemon {
       readinessServer(() => this.ready),
       options.http,
     );
+    if (cluster !== undefined) this.closers.push(startControllers({ cluster, instance: options.instance, controllers: [], log }));
     this.ready = true;
     log
       .scope('default')
@@ -198,57 +206,6 @@ class Daemon {
     }
   }
 
-  private async listen(
-    hub: Hub,
-    certificates: Certificates,
-    services: ReturnType<typeof readServices>,
-    metrics: Metrics,
-    observer: ReturnType<typeof combineObservers>,
-  ): Promise<void> {
-    const { options, log } = this;
-    const issue = new CertificateService({
-      authenticator: certificates.authenticator,
-      ca: certificates.ca,
-      now: Date.now,
-      count: (counter) => countCertificate(metrics, counter),
-      onIssued: ({ spiffeId, peer }, certificate) =>
-        log
-          .scope('ca')
-          .info({ spiffeId, peer, serial: certificate.serial, notAfter: certificate.notAfter }, 'certificate issued by request'),
-      onRefused: (peer, code, reason) => log.scope('ca').warn({ peer, code, reason }, 'signing request refused'),
-    });
-    const tls = new ReloadableCredentials(certificates.serving.current);
-    this.closers.push(certificates.serving.onChange(() => tls.set(certificates.serving.current)));
-    const ports = [
-      { name: 'plaintext', secure: false, credentials: ServerCredentials.createInsecure(), at: options.grpc },
-      { name: 'TLS', secure: true, credentials: tls.credentials, at: options.secureGrpc },
-    ];
-    const listeners: Listener[] = [];
-    // Before the first port is open: if the second cannot be, the first is closed.
-    this.closers.push(async () => {
-      hub.close();
-      await Promise.all(listeners.map((l) => l.close()));
-    });
-    for (const { name, secure, credentials, at } of ports) {
-      const server = createGrpcServer();
-      let listener: Listener | undefined;
-      const service = new DiscoveryService({
-        hub,
-        observer,
-        authenticate: certificates.authenticate,
-        secure,
-        breakConnection: (peer) => listener?.breakConnection(peer),
-      });
-      server.addService(services.aggregatedDiscovery, service.handlers);
-      if (secure) server.addService(services.certificates, issue.implementation(true));
-      listener = await Listener.listen(server, { credentials, host: at.address, port: at.port }).catch((cause: unknown) => {
-        throw new Error(`xDS over ${name} cannot listen on ${at.address}:${at.port}: ${(cause as Error).message}`, { cause });
-      });
-      listeners.push(listener);
-      log.scope('default').info({ address: at.address, port: listener.port, secure }, 'xDS listening');
-    }
-  }
-
   private async serve(app: FastifyInstance, at: ListenAddress): Promise<void> {
     this.closers.push(() => app.close());
     await app.listen({ host: at.address, port: at.port });
@@ -262,26 +219,6 @@ function admit(node: ClaimedNode, caller: Caller): string | undefined {
 
 function namesOf(at: ListenAddress): string[] {
   return at.address === '' || at.address === '0.0.0.0' || at.address === '::' ? [] : [at.address];
-}
-
-function countCertificate(
-  metrics: Metrics,
-  counter: Parameters<NonNullable<ConstructorParameters<typeof CertificateService>[0]['count']>>[0],
-): void {
-  switch (counter) {
-    case 'citadel_server_csr_count':
-      return metrics.ca.requested();
-    case 'citadel_server_success_cert_issuance_count':
-      return metrics.ca.issued();
-    case 'citadel_server_authentication_failure_count':
-      return metrics.ca.authenticationFailed();
-    case 'citadel_server_csr_parsing_err_count':
-      return metrics.ca.requestUnreadable();
-    case 'citadel_server_csr_sign_err_count':
-      return metrics.ca.signingFailed();
-    default:
-      return undefined;
-  }
 }
 
 function count(keys: Iterable<string>): number {

@@ -2,16 +2,15 @@
 import type { ConfigMap } from '../apis/config-map.ts';
 import { defaultMeshConfig } from '../apis/mesh-config.ts';
 import { meshConfigOf, type ParsedMeshConfig } from '../apis/mesh-config-parse.ts';
-import { keyOf, objectKey } from '../apis/object.ts';
+import { keyOf, objectKey, type ObjectKey } from '../apis/object.ts';
 import type { Problem } from '../apis/problem.ts';
 import type { MeshConfigSource, Objects } from '../mesh/objects.ts';
 import type { ObjectChange, ObjectSink } from '../sources/source.ts';
 
-/** Where Istio keeps its mesh configuration. */
-const meshConfigMap = objectKey('ConfigMap', 'istio-system', 'istio');
-
 export interface IntakeOptions {
   readonly objects: Objects;
+  /** Where ConfigMap `istio` is. Default `istio-system`. */
+  readonly namespace?: string;
   /** From a file: the ConfigMap does not count then. */
   readonly meshConfig?: ParsedMeshConfig;
   readonly changed: () => void;
@@ -20,12 +19,14 @@ export interface IntakeOptions {
 
 export class Intake implements ObjectSink {
   private readonly options: IntakeOptions;
+  private readonly meshConfigMap: ObjectKey;
   private sourceProblems: readonly Problem[] = [];
   private meshProblems: readonly Problem[];
   private trustDomain: string | undefined;
 
   constructor(options: IntakeOptions) {
     this.options = options;
+    this.meshConfigMap = objectKey('ConfigMap', options.namespace ?? 'istio-system', 'istio');
     this.meshProblems = options.meshConfig?.problems ?? [];
     if (options.meshConfig !== undefined) options.objects.setMeshConfig({ config: options.meshConfig.config });
   }
@@ -35,12 +36,12 @@ export class Intake implements ObjectSink {
     for (const object of change.upserts) {
       event(object.kind, objects.object(keyOf(object)) === undefined ? 'add' : 'update');
       objects.put(object);
-      if (keyOf(object) === meshConfigMap) this.setMeshConfig(object as ConfigMap);
+      if (keyOf(object) === this.meshConfigMap) this.setMeshConfig(object as ConfigMap);
     }
     for (const key of change.deletes) {
       event(key.slice(0, key.indexOf('/')), 'delete');
       objects.remove(key);
-      if (key === meshConfigMap) this.removeMeshConfig();
+      if (key === this.meshConfigMap) this.removeMeshConfig();
     }
     this.sourceProblems = change.problems;
     this.options.changed();
@@ -63,7 +64,7 @@ export class Intake implements ObjectSink {
     if (this.options.meshConfig !== undefined) return;
     const parsed = meshConfigOf(object);
     this.meshProblems = parsed.problems;
-    if (parsed.valid) this.enforce({ config: parsed.config, object: meshConfigMap });
+    if (parsed.valid) this.enforce({ config: parsed.config, object: this.meshConfigMap });
   }
 
   private removeMeshConfig(): void {
@@ -77,7 +78,7 @@ export class Intake implements ObjectSink {
     if (kept !== source.config.trustDomain) {
       const message = `the trust domain stays ${kept} and becomes ${source.config.trustDomain} when mizzen discovery is started again`;
       const problem: Problem = {
-        object: meshConfigMap,
+        object: this.meshConfigMap,
         path: 'data.mesh: trustDomain',
         reason: 'NotTranslated',
         severity: 'warning',

@@ -10,10 +10,23 @@ export interface ListenAddress {
 /** A folder of manifests, watched; or an API server, by a kubeconfig or, without one, as the pod that this runs in. */
 export type ConfigPlace = { readonly type: 'folder'; readonly dir: string } | { readonly type: 'kubernetes'; readonly kubeconfig?: string };
 
+/** Which replica of which control plane this is. */
+export interface Instance {
+  /** Where the control plane lives: ConfigMap `istio`, the CA's Secrets, its Leases. */
+  readonly namespace: string;
+  /** `default`, or that of one of several control planes side by side. */
+  readonly revision: string;
+  /** Ours alone among the replicas: the pod's name. */
+  readonly replica: string;
+  /** Of the cluster whose API server is read. */
+  readonly clusterId: string;
+}
+
 /** What the daemon is told at start, resolved: nothing below reads flags or the environment. */
 export interface DiscoveryOptions {
   /** Where objects come from. */
   readonly config: ConfigPlace;
+  readonly instance: Instance;
   /** Folder of the root certificate and the token key, made on first use. */
   readonly stateDir: string;
   /** A MeshConfig file instead of ConfigMap `istio` in namespace `istio-system`. */

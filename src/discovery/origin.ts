@@ -7,12 +7,22 @@ import { createTokenReview } from '../kubernetes/token-review.ts';
 import { DirectorySource } from '../sources/directory/directory-source.ts';
 import { KubernetesSource } from '../sources/kubernetes/kubernetes-source.ts';
 import type { ObjectSource } from '../sources/source.ts';
-import type { ConfigPlace } from './options.ts';
+import { KubernetesApi } from '../kubernetes/api.ts';
+import type { Transport } from '../kubernetes/transport.ts';
+import type { ConfigPlace, Instance } from './options.ts';
+
+/** The API server whose objects are read, for those who also write or ask something of their own. */
+export interface ClusterAccess {
+  readonly transport: Transport;
+  readonly api: KubernetesApi;
+}
 
 export interface OpenSource {
   readonly source: ObjectSource;
   /** Absent: the key of the state folder signs tokens. */
   readonly reviewers?: readonly TokenReviewer[];
+  /** Absent for a folder. */
+  readonly cluster?: ClusterAccess;
   /** For the log: folder or server. */
   readonly place: string;
 }
@@ -21,7 +31,12 @@ export interface OpenSource {
 const reviewLimitMs = 10_000;
 
 /** Rejects where there is no access to a cluster. `meshConfig`: from a file, in place of the cluster's. */
-export async function openSource(place: ConfigPlace, meshConfig: MeshConfig | undefined, log: Log): Promise<OpenSource> {
+export async function openSource(
+  place: ConfigPlace,
+  instance: Instance,
+  meshConfig: MeshConfig | undefined,
+  log: Log,
+): Promise<OpenSource> {
   const logger = log.scope('source');
   if (place.type === 'folder') return { source: new DirectorySource({ dir: place.dir, logger }), place: place.dir };
   // Not loaded for a folder: the client brings the types of the whole Kubernetes API, 40 MB.
@@ -29,6 +44,7 @@ export async function openSource(place: ConfigPlace, meshConfig: MeshConfig | un
   const { server, transport } = connectCluster(place);
   const source = new KubernetesSource({
     transport,
+    rootNamespace: instance.namespace,
     logger,
     ...(meshConfig !== undefined && { discoverySelectors: meshConfig.discoverySelectors ?? [] }),
   });
@@ -36,5 +52,5 @@ export async function openSource(place: ConfigPlace, meshConfig: MeshConfig | un
     ask: (token, audiences) => createTokenReview(transport, token, audiences, AbortSignal.timeout(reviewLimitMs)),
     now: Date.now,
   });
-  return { source, reviewers: [reviewer], place: server };
+  return { source, reviewers: [reviewer], cluster: { transport, api: new KubernetesApi({ transport }) }, place: server };
 }

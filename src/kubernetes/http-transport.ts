@@ -61,7 +61,10 @@ export class HttpTransport implements Transport {
     }
   }
 
-  private async send({ method, path, accept, body }: ApiRequest, signal: AbortSignal): Promise<IncomingMessage> {
+  private async send(
+    { method, path, accept, body, contentType = 'application/json' }: ApiRequest,
+    signal: AbortSignal,
+  ): Promise<IncomingMessage> {
     const { headers, ...credentials } = await this.credentials();
     const prefix = this.server.pathname.replace(/\/$/, '');
     const payload = body === undefined ? undefined : JSON.stringify(body);
@@ -76,7 +79,7 @@ export class HttpTransport implements Transport {
         ...(headers as Record<string, string> | undefined),
         accept: accept ?? 'application/json',
         'user-agent': this.userAgent,
-        ...(payload === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(payload) }),
+        ...(payload === undefined ? {} : { 'content-type': contentType, 'content-length': Buffer.byteLength(payload) }),
       },
     };
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();

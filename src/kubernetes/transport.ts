@@ -1,13 +1,15 @@
 /** How requests reach an API server: what the client needs of HTTP, and no more. */
 
 export interface ApiRequest {
-  readonly method: 'GET' | 'POST';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** Path and query. */
   readonly path: string;
   /** Default `application/json`. */
   readonly accept?: string;
   /** Sent as JSON. */
   readonly body?: unknown;
+  /** Of the body: the form of a patch. Default `application/json`. */
+  readonly contentType?: string;
 }
 
 export interface ApiAnswer {
