@@ -49,7 +49,7 @@ export function combineObservers(...observers: readonly StreamObserver[]): Strea
       observers.forEach((o) => o.sent(stream, type, bytes, resources, removed)),
     acked: (stream: StreamStatus, type: TypeUrl, nonce: string, latencyMs: number) =>
       observers.forEach((o) => o.acked(stream, type, nonce, latencyMs)),
-    rejected: (stream: StreamStatus, type: TypeUrl, names: readonly string[], message: string) =>
-      observers.forEach((o) => o.rejected(stream, type, names, message)),
+    rejected: (stream: StreamStatus, type: TypeUrl, names: readonly string[], message: string, code?: number) =>
+      observers.forEach((o) => o.rejected(stream, type, names, message, code)),
   };
 }

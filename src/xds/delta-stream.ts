@@ -1,6 +1,14 @@
-import { clusterType, endpointType, listenerType, routeType, virtualHostType } from '../wire/types.ts';
+import { clusterType, endpointType, listenerType, nameTableType, routeType, virtualHostType } from '../wire/types.ts';
 import { DeltaHosts } from './delta-hosts.ts';
-import { DeltaType, isReport, isWildcardByDefault, servingRank, type OwnFrame, type ResponseContent } from './delta-type.ts';
+import {
+  answersWithNothing,
+  DeltaType,
+  isReport,
+  isWildcardByDefault,
+  servingRank,
+  type OwnFrame,
+  type ResponseContent,
+} from './delta-type.ts';
 import { deltaFrame, emptyLoadAssignment, type Step } from './encoder.ts';
 import { maxTypes, RequestStream } from './request-stream.ts';
 import type { Doubts, Stream, StreamShared, Wire } from './stream.ts';
@@ -15,7 +23,7 @@ export interface DeltaRequest {
   readonly resourceNamesUnsubscribe: readonly string[];
   readonly initialResourceVersions: Readonly<Record<string, string>>;
   readonly responseNonce: string;
-  readonly errorDetail?: { readonly message: string } | undefined;
+  readonly errorDetail?: { readonly message: string; readonly code?: number } | undefined;
 }
 
 /** How long a warming client may take to ask for clusters before it gets no endpoints where there are none. */
@@ -248,16 +256,19 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
 
   #answered(state: DeltaType, request: DeltaRequest): void {
     const sent = state.answered(request.responseNonce);
-    if (sent === undefined) return;
+    if (sent === undefined) {
+      this.shared.meter.nonceExpired(state.type);
+      return;
+    }
     if (request.errorDetail === undefined) {
       state.accepted(request.responseNonce, sent);
       this.shared.observer.acked(this, state.type, request.responseNonce, this.shared.now() - sent.sentAtMs);
       return;
     }
-    const { message } = request.errorDetail;
+    const { message, code } = request.errorDetail;
     const refused = state.refused(request.responseNonce, sent, message);
     const suspects = state.heldBack.filter((name) => refused.versions.has(name));
-    this.shared.observer.rejected(this, state.type, suspects.length > 0 ? suspects : [...refused.versions.keys()], message);
+    this.shared.observer.rejected(this, state.type, suspects.length > 0 ? suspects : [...refused.versions.keys()], message, code);
     if (state.type === clusterType) for (const name of refused.removed) this.#removeLater(name);
   }
 
@@ -267,6 +278,7 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
   #serve(state: DeltaType, withChanges: boolean): boolean {
     if (namesClusters.has(state.type) && this.#clustersAreMissing()) return true;
     if (state.type === virtualHostType) return this.#serveHosts(state, withChanges) && this.#serveRepair(state);
+    if (state.type === nameTableType) return this.#serveNames(state, withChanges);
     if (state.pointers === undefined && !state.answerDue && state.owed.size === 0) return true;
     const draft = state.pointers === undefined ? this.#firstAnswer(state) : this.#laterAnswer(state, withChanges);
     if (draft === 'too far behind') {
@@ -277,7 +289,8 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
       const bytes = sizeOf(draft);
       const isEmpty = draft.steps.length + draft.own.length + draft.removed.length === 0;
       if (!isEmpty && !this.reserve(bytes)) return false;
-      if (!isEmpty || state.answerDue) this.#send(state, draft, bytes, state.answerDue || state.owed.size > 0);
+      const isDue = !isEmpty || (state.answerDue && answersWithNothing(state.type));
+      if (isDue) this.#send(state, draft, bytes, state.answerDue || state.owed.size > 0);
       this.#commit(state, draft);
     }
     return this.writable && this.#serveRepair(state);
@@ -383,8 +396,8 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
     const version = this.shared.source.version;
     const message = this.shared.responses.delta.write(state.type, version, nonce, frames, content.removed);
     state.sent(nonce, { content, unaskedBytes: asked ? 0 : message.byteLength, sentAtMs: this.shared.now(), version });
-    this.write(message, reserved);
-    let resources = content.own.length;
+    this.write(state.type, message, reserved);
+    let resources = content.own.length + (content.unnamed ?? 0);
     for (const step of content.steps) resources += step.resources.length;
     this.shared.observer.sent(this, state.type, message.byteLength, resources, content.removed.length);
     if (state.type === clusterType) this.#clustersWereSent(state, content);
@@ -442,6 +455,22 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
     state.claims = undefined;
     state.owed.clear();
     state.touched.clear();
+    return this.writable;
+  }
+
+  /** Always the whole of what the proxy sees: the agent replaces its table with it. */
+  #serveNames(state: DeltaType, withChanges: boolean): boolean {
+    const isCurrent = state.pointers !== undefined && !state.answerDue && state.touched.size === 0;
+    if (isCurrent && (!withChanges || this.#view.isAt(nameTableType, state.pointers ?? []))) return true;
+    const frames = this.shared.nameTables.frames('delta', this.shared.source.version, this.#view);
+    if (frames !== undefined) {
+      const steps = frames.map((piece) => ({ frames: piece, resources: [], gone: [] }));
+      const content = { steps, own: [], removed: [], unnamed: 1 };
+      const bytes = sizeOf(content);
+      if (!this.reserve(bytes)) return false;
+      this.#send(state, content, bytes, state.answerDue);
+    }
+    this.#commit(state, { steps: [], own: [], removed: [], later: [], pointers: this.#view.pointers(nameTableType) });
     return this.writable;
   }
 

@@ -1,4 +1,13 @@
-import { endpointType, extensionConfigType, healthInformationType, routeType, secretType, shortName } from '../wire/types.ts';
+import {
+  endpointType,
+  extensionConfigType,
+  healthInformationType,
+  nameTableType,
+  proxyConfigType,
+  routeType,
+  secretType,
+  shortName,
+} from '../wire/types.ts';
 import { Repair, type Refused } from './repair.ts';
 import { Selection } from './selection.ts';
 import type { Step } from './encoder.ts';
@@ -16,6 +25,8 @@ export interface ResponseContent {
   readonly steps: readonly Step[];
   readonly own: readonly OwnFrame[];
   readonly removed: readonly string[];
+  /** Resources in `steps` that have no name. */
+  readonly unnamed?: number;
 }
 
 /** A response that is neither acknowledged nor refused. It keeps what is shared by reference, not names of its own. */
@@ -157,6 +168,14 @@ export function isWildcardByDefault(type: TypeUrl): boolean {
 /** With a request of this type the agent of Istio's proxy reports the health of its workload; there is nothing to answer. */
 export function isReport(type: TypeUrl): boolean {
   return type === healthInformationType;
+}
+
+/** What the agent of Istio's proxy asks for itself. It takes one resource of such a type, and never acknowledges a response without. */
+const agentTypes: ReadonlySet<TypeUrl> = new Set([nameTableType, proxyConfigType]);
+
+/** Whether a request is answered even if there is nothing: Envoy waits for it. */
+export function answersWithNothing(type: TypeUrl): boolean {
+  return !agentTypes.has(type);
 }
 
 /**

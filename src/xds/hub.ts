@@ -3,6 +3,8 @@ import { Encoder } from './encoder.ts';
 import { Fanout, type Pumped } from './fanout.ts';
 import { FlightBudget } from './budget.ts';
 import { JoinedRoutes } from './joined-routes.ts';
+import { NameTables } from './name-tables.ts';
+import { noMeter, type StreamMeter } from './meter.ts';
 import { ResponseWriter } from './response.ts';
 import { SotwStream } from './sotw-stream.ts';
 import { defaultLimits, DoubtedClaims, type Stream, type StreamLimits, type StreamShared, type Wire } from './stream.ts';
@@ -11,6 +13,7 @@ import type { Caller, ClaimedNode, Part, ResourceSource, StreamObserver, StreamS
 export interface HubOptions {
   readonly source: ResourceSource;
   readonly observer: StreamObserver;
+  readonly meter?: StreamMeter;
   readonly limits?: Partial<StreamLimits>;
   /**
    * Bytes of large answers in flight over all streams; the transport holds about twice as much. Default 16 MiB: 500 proxies that connect at once
@@ -45,25 +48,32 @@ export class Hub {
   /** Streams by the parts that they read. */
   readonly #byPart = new Map<Part, Set<Stream>>();
   readonly #partsOf = new Map<Stream, readonly Part[]>();
+  #follows = 0;
   readonly #awaitingSettled = new Set<Pumped>();
   readonly #stopListening: () => void;
 
   constructor(options: HubOptions) {
-    const { source, observer, controlPlane, now, later } = options;
+    const { source, observer, meter = noMeter, controlPlane, now, later } = options;
+    const onFault = options.onFault ?? thrown;
     this.#fanout = new Fanout({ now, later });
     this.#shared = {
       source,
       observer,
+      meter,
       now,
       encoder: new Encoder(options.maxCachedBytes === undefined ? {} : { maxCachedBytes: options.maxCachedBytes }),
       responses: { delta: new ResponseWriter('delta', controlPlane), sotw: new ResponseWriter('sotw', controlPlane) },
       joinedRoutes: new JoinedRoutes(),
+      nameTables: new NameTables(),
       budget: new FlightBudget(options.maxBytesInFlight ?? 16 * 1024 * 1024),
       fanout: this.#fanout,
       limits: { ...defaultLimits, ...options.limits },
       doubted: new DoubtedClaims(),
       awaitSettled: (stream) => this.#awaitingSettled.add(stream),
-      onFault: options.onFault ?? thrown,
+      onFault: (error) => {
+        meter.faulted();
+        onFault(error);
+      },
     };
     this.#stopListening = source.onSettled((changed) => this.#settled(changed.keys()));
   }
@@ -79,6 +89,16 @@ export class Hub {
 
   get bytesInFlight(): number {
     return this.#shared.budget.bytesInFlight;
+  }
+
+  /** Streams that have something to send and wait for their turn. */
+  get waiting(): number {
+    return this.#fanout.due;
+  }
+
+  /** How often streams share: `follows` counts each part as often as a stream reads it, `parts` once. */
+  get sharing(): { readonly parts: number; readonly follows: number } {
+    return { parts: this.#byPart.size, follows: this.#follows };
   }
 
   openDelta(node: ClaimedNode, caller: Caller, wire: Wire): DeltaStream | Refused {
@@ -135,6 +155,7 @@ export class Hub {
   #index(stream: Stream): void {
     const { parts } = stream.subscription;
     this.#partsOf.set(stream, parts);
+    this.#follows += parts.length;
     for (const part of parts) {
       const streams = this.#byPart.get(part);
       if (streams === undefined) this.#byPart.set(part, new Set([stream]));
@@ -143,7 +164,9 @@ export class Hub {
   }
 
   #unindex(stream: Stream): void {
-    for (const part of this.#partsOf.get(stream) ?? []) {
+    const parts = this.#partsOf.get(stream) ?? [];
+    this.#follows -= parts.length;
+    for (const part of parts) {
       const streams = this.#byPart.get(part);
       streams?.delete(stream);
       if (streams?.size === 0) this.#byPart.delete(part);

@@ -1,6 +1,6 @@
 import { sotwResource } from '../wire/join.ts';
-import { clusterType, endpointType, listenerType, routeType, virtualHostType } from '../wire/types.ts';
-import { isReport, isWildcardByDefault, servingRank } from './delta-type.ts';
+import { clusterType, endpointType, listenerType, nameTableType, routeType, virtualHostType } from '../wire/types.ts';
+import { answersWithNothing, isReport, isWildcardByDefault, servingRank } from './delta-type.ts';
 import { emptyLoadAssignment, routeOf } from './encoder.ts';
 import { suspectsIn } from './repair.ts';
 import { SotwType } from './sotw-type.ts';
@@ -15,13 +15,15 @@ export interface SotwRequest {
   readonly typeUrl: string;
   readonly resourceNames: readonly string[];
   readonly responseNonce: string;
-  readonly errorDetail?: { readonly message: string } | undefined;
+  readonly errorDetail?: { readonly message: string; readonly code?: number } | undefined;
 }
 
 interface Draft {
   readonly frames: readonly Uint8Array[];
   readonly names: readonly string[];
   readonly resources?: readonly EncodedResource[];
+  /** Resources that have no name. */
+  readonly unnamed?: number;
 }
 
 /** The state-of-the-world form of ADS for one proxy: whole route tables, and no removal but by absence. */
@@ -87,7 +89,10 @@ export class SotwStream extends RequestStream<SotwRequest> {
       return;
     }
     // A request that crossed a newer response: what it says comes again with the answer to that.
-    if (request.responseNonce !== known.sentNonce) return;
+    if (request.responseNonce !== known.sentNonce) {
+      if (request.responseNonce !== '') this.shared.meter.nonceExpired(known.type);
+      return;
+    }
     const repeated = !known.unacked;
     if (!repeated) this.#answered(known, request);
     this.#subscribe(known, request.resourceNames, repeated);
@@ -119,12 +124,12 @@ export class SotwStream extends RequestStream<SotwRequest> {
       return;
     }
     // The proxy keeps what it has; to send the same again would only be refused again.
-    const { message } = request.errorDetail;
+    const { message, code } = request.errorDetail;
     state.lastError = message;
     const suspects = suspectsIn(message, state.sentNames);
     const blamed = suspects.length > 0 ? suspects : state.sentNames;
     state.heldBack = state.type === routeType ? [...blamed, ...this.#changedHosts(state, blamed)] : blamed;
-    this.shared.observer.rejected(this, state.type, state.heldBack, message);
+    this.shared.observer.rejected(this, state.type, state.heldBack, message, code);
   }
 
   /** Virtual hosts of these tables that have changed since the proxy last accepted tables; all of them where that is not known. */
@@ -175,7 +180,9 @@ export class SotwStream extends RequestStream<SotwRequest> {
     if (!state.due && state.dueNames.size === 0) return true;
     if (state.type === clusterType && this.#onlyRemoves(state)) return true;
     const draft = this.#draft(state);
-    if (!state.due && draft.frames.length === 0) {
+    if (draft.frames.length === 0 && (!state.due || !answersWithNothing(state.type))) {
+      state.due = false;
+      state.pointers ??= this.#view.pointers(state.type);
       state.dueNames.clear();
       state.asked.clear();
       return true;
@@ -216,6 +223,9 @@ export class SotwStream extends RequestStream<SotwRequest> {
 
   #draft(state: SotwType): Draft {
     if (state.type === clusterType) return this.#clusters(state, true);
+    if (state.type === nameTableType) {
+      return { frames: this.shared.nameTables.frames('sotw', this.shared.source.version, this.#view) ?? [], names: [], unnamed: 1 };
+    }
     if (state.wildcard) {
       const tables = this.#view.disjointTables(state.type);
       if (tables !== undefined && state.type !== routeType) {
@@ -313,8 +323,8 @@ export class SotwStream extends RequestStream<SotwRequest> {
       state.hostPointers ??= this.#view.pointers(virtualHostType);
       state.sentHosts = this.#view.pointers(virtualHostType);
     }
-    this.write(message, reserved);
-    this.shared.observer.sent(this, state.type, message.byteLength, draft.names.length, 0);
+    this.write(state.type, message, reserved);
+    this.shared.observer.sent(this, state.type, message.byteLength, draft.names.length + (draft.unnamed ?? 0), 0);
   }
 
   #unackedBytes(): number {

@@ -19,6 +19,8 @@ export interface Table {
   get(name: string): EncodedResource | undefined;
   /** The part withholds this name although a lower part has it. */
   hides(name: string): boolean;
+  /** How many names it withholds. */
+  readonly hiddenSize: number;
   names(): IterableIterator<string>;
   /** VirtualHost tables: names `<route>/...` of one route table. */
   namesUnder(route: string): Iterable<string>;
@@ -105,7 +107,8 @@ export interface StreamObserver {
   refused(node: ClaimedNode | undefined, caller: Caller, reason: string): void;
   sent(stream: StreamStatus, type: TypeUrl, bytes: number, resources: number, removed: number): void;
   acked(stream: StreamStatus, type: TypeUrl, nonce: string, latencyMs: number): void;
-  rejected(stream: StreamStatus, type: TypeUrl, names: readonly string[], message: string): void;
+  /** `code`: gRPC's, as the proxy gave it. */
+  rejected(stream: StreamStatus, type: TypeUrl, names: readonly string[], message: string, code?: number): void;
 }
 
 /** One stream as the debug API shows it. */

@@ -1,9 +1,11 @@
 import type { Encoder } from './encoder.ts';
 import type { FlightBudget, Waiter } from './budget.ts';
 import type { JoinedRoutes } from './joined-routes.ts';
+import type { NameTables } from './name-tables.ts';
 import type { Joined } from '../wire/join.ts';
 import type { ResponseWriter } from './response.ts';
 import type { Fanout, Pumped } from './fanout.ts';
+import type { StreamMeter } from './meter.ts';
 import type { Caller, ResourceSource, StreamObserver, StreamStatus, Subscription, TypeStatus, TypeUrl } from './source.ts';
 
 /** The transport of one stream. */
@@ -61,8 +63,10 @@ export const defaultLimits: StreamLimits = {
 export interface StreamShared {
   readonly source: ResourceSource;
   readonly observer: StreamObserver;
+  readonly meter: StreamMeter;
   readonly encoder: Encoder;
   readonly joinedRoutes: JoinedRoutes;
+  readonly nameTables: NameTables;
   readonly budget: FlightBudget;
   readonly fanout: Fanout;
   readonly now: () => number;
@@ -136,6 +140,10 @@ export abstract class Stream implements StreamStatus, Waiter, Pumped {
   #expiresAtMs = Infinity;
   #progressAtMs: number;
   #nonce = 0;
+  /** Since when the next response has been worked on. */
+  #workSinceMs = 0;
+  /** Types of the responses that the network has not taken yet, oldest first. */
+  readonly #untaken: TypeUrl[] = [];
 
   constructor(shared: StreamShared, subscription: Subscription, caller: Caller, wire: Wire, onEnd: (stream: Stream) => void) {
     this.shared = shared;
@@ -164,6 +172,7 @@ export abstract class Stream implements StreamStatus, Waiter, Pumped {
       return;
     }
     try {
+      this.#workSinceMs = this.shared.now();
       this.settled();
       if (!this.writable) return;
       this.#inLine = false;
@@ -192,6 +201,7 @@ export abstract class Stream implements StreamStatus, Waiter, Pumped {
       return;
     }
     if (this.#pendingBytes > 0 && nowMs - this.#progressAtMs > this.shared.limits.stallMs) {
+      this.shared.meter.stalled(this.#untaken[0] ?? '');
       this.end('RESOURCE_EXHAUSTED', `nothing was read for ${Math.round((nowMs - this.#progressAtMs) / 1000)} s`);
       return;
     }
@@ -249,19 +259,27 @@ export abstract class Stream implements StreamStatus, Waiter, Pumped {
   }
 
   /** `reserved`: what `reserve` was asked for. */
-  protected write(message: Joined, reserved: number): void {
+  protected write(type: TypeUrl, message: Joined, reserved: number): void {
+    const { meter, now, limits } = this.shared;
     const bytes = message.byteLength;
-    const taken = reserved < this.shared.limits.largeBytes ? 0 : reserved;
-    if (this.#pendingBytes === 0) this.#progressAtMs = this.shared.now();
+    const taken = reserved < limits.largeBytes ? 0 : reserved;
+    const writtenAtMs = now();
+    if (this.#pendingBytes === 0) this.#progressAtMs = writtenAtMs;
+    this.#untaken.push(type);
     this.#pendingBytes += bytes;
     this.#budgetBytes += taken;
     this.#wire.write(message, () => {
       const wasWritable = this.writable;
       this.#pendingBytes -= bytes;
-      this.#progressAtMs = this.shared.now();
+      this.#progressAtMs = now();
+      this.#untaken.shift();
+      meter.taken(type, this.#progressAtMs - writtenAtMs);
       if (this.#closed) return;
       this.#giveBack(taken);
       if (!wasWritable && this.writable) this.shared.fanout.add(this);
     });
+    const writtenByMs = now();
+    meter.built(type, writtenByMs - this.#workSinceMs);
+    this.#workSinceMs = writtenByMs;
   }
 }

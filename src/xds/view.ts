@@ -168,6 +168,6 @@ function intersects(a: ReadonlySet<string>, b: ReadonlySet<string>): boolean {
 function overlaps(lower: Table, upper: Table): boolean {
   const [small, large] = lower.size < upper.size ? [lower, upper] : [upper, lower];
   for (const name of small.names()) if (large.get(name) !== undefined) return true;
-  for (const name of lower.names()) if (upper.hides(name)) return true;
+  if (upper.hiddenSize > 0) for (const name of lower.names()) if (upper.hides(name)) return true;
   return false;
 }

@@ -24,6 +24,10 @@ export class FakeTable implements Table {
     return this.#hidden.has(name);
   }
 
+  get hiddenSize(): number {
+    return this.#hidden.size;
+  }
+
   names(): IterableIterator<string> {
     return this.#resources.keys();
   }
