@@ -27,6 +27,7 @@ function part(tables: Readonly<Record<string, readonly EncodedResource[]>>, hide
         size: byName.size,
         get: (name) => byName.get(name),
         hides: (name) => hides.includes(name),
+        hiddenSize: hides.length,
         names: () => byName.keys(),
         namesUnder: () => [],
         changedSince: () => undefined,

@@ -95,6 +95,10 @@ export class ResourceTable implements Table {
     return this.hidden.has(name);
   }
 
+  get hiddenSize(): number {
+    return this.hidden.size;
+  }
+
   hide(name: string, hidden: boolean): void {
     if (this.hidden.has(name) === hidden) return;
     if (hidden) this.hidden.add(name);

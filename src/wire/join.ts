@@ -95,6 +95,14 @@ export function sotwResource(typeUrl: string, ...pieces: Pieces): Uint8Array<Arr
   return field(responseFields.resources, ...any(typeUrl, pieces));
 }
 
+/** A resource without a name in a response of either form, in pieces: nothing of `pieces`, the encoded resource, is copied. */
+export function unnamedResource(form: 'delta' | 'sotw', version: string, typeUrl: string, pieces: Pieces): Pieces {
+  const value = any(typeUrl, pieces);
+  if (form === 'sotw') return inField(responseFields.resources, value);
+  const resource = [stringField(resourceFields.version, version), ...inField(resourceFields.resource, value)];
+  return inField(deltaResponseFields.resources, resource);
+}
+
 export interface SotwResponseParts {
   readonly version: string;
   readonly typeUrl: string;
@@ -137,11 +145,17 @@ function any(typeUrl: string, pieces: Pieces): Pieces {
     typeUrlField = stringField(anyFields.typeUrl, typeUrl);
     typeUrlFields.set(typeUrl, typeUrlField);
   }
+  if (totalLength(pieces) === 0) return [typeUrlField];
+  return [typeUrlField, ...inField(anyFields.value, pieces)];
+}
+
+/** A field as its tag and length, and its value in pieces. */
+function inField(fieldNumber: number, pieces: Pieces): Pieces {
   const length = totalLength(pieces);
-  if (length === 0) return [typeUrlField];
-  const header = new Uint8Array(1 + varintLength(length));
-  writeVarint(header, writeVarint(header, 0, lengthDelimitedTag(anyFields.value)), length);
-  return [typeUrlField, header, ...pieces];
+  const tag = lengthDelimitedTag(fieldNumber);
+  const header = new Uint8Array(varintLength(tag) + varintLength(length));
+  writeVarint(header, writeVarint(header, 0, tag), length);
+  return [header, ...pieces];
 }
 
 function controlPlane(fieldNumber: number, identifier: string | undefined): Uint8Array {
