@@ -103,7 +103,8 @@ function configPlace(folder: string | undefined, env: Readonly<Record<string, st
   if (folder !== undefined) return { type: 'folder', dir: resolve(folder) };
   const kubeconfig = env['KUBECONFIG']?.split(delimiter).find((path) => path !== '');
   if (kubeconfig !== undefined) return { type: 'kubernetes', kubeconfig: resolve(kubeconfig) };
-  if (env['KUBERNETES_SERVICE_HOST'] !== undefined) return { type: 'kubernetes' };
+  const host = env['KUBERNETES_SERVICE_HOST'];
+  if (host !== undefined) return { type: 'in-cluster', host, port: env['KUBERNETES_SERVICE_PORT'] ?? '443' };
   throw new CliError(exitCodes.usage, 'where are the objects? Give --config <folder>, or set KUBECONFIG, or run in a pod of a cluster');
 }
 

@@ -7,8 +7,11 @@ export interface ListenAddress {
   readonly port: number;
 }
 
-/** A folder of manifests, watched; or an API server, by a kubeconfig or, without one, as the pod that this runs in. */
-export type ConfigPlace = { readonly type: 'folder'; readonly dir: string } | { readonly type: 'kubernetes'; readonly kubeconfig?: string };
+/** A folder of manifests, watched; or an API server, by a kubeconfig, or that of the cluster in whose pod this runs. */
+export type ConfigPlace =
+  | { readonly type: 'folder'; readonly dir: string }
+  | { readonly type: 'kubernetes'; readonly kubeconfig: string }
+  | { readonly type: 'in-cluster'; readonly host: string; readonly port: string };
 
 /** Which replica of which control plane this is. */
 export interface Instance {

@@ -8,6 +8,9 @@ import { DirectorySource } from '../sources/directory/directory-source.ts';
 import { KubernetesSource } from '../sources/kubernetes/kubernetes-source.ts';
 import type { ObjectSource } from '../sources/source.ts';
 import { KubernetesApi } from '../kubernetes/api.ts';
+import { systemClock } from '../kubernetes/clock.ts';
+import { HttpTransport } from '../kubernetes/http-transport.ts';
+import { inClusterAccess } from '../kubernetes/in-cluster.ts';
 import type { Transport } from '../kubernetes/transport.ts';
 import type { ConfigPlace, Instance } from './options.ts';
 
@@ -39,9 +42,7 @@ export async function openSource(
 ): Promise<OpenSource> {
   const logger = log.scope('source');
   if (place.type === 'folder') return { source: new DirectorySource({ dir: place.dir, logger }), place: place.dir };
-  // Not loaded for a folder: the client brings the types of the whole Kubernetes API, 40 MB.
-  const { connectCluster } = await import('../kubernetes/config.ts');
-  const { server, transport } = connectCluster(place);
+  const { server, transport } = await connect(place);
   const source = new KubernetesSource({
     transport,
     rootNamespace: instance.namespace,
@@ -53,4 +54,18 @@ export async function openSource(
     now: Date.now,
   });
   return { source, reviewers: [reviewer], cluster: { transport, api: new KubernetesApi({ transport }) }, place: server };
+}
+
+async function connect(
+  place: Exclude<ConfigPlace, { type: 'folder' }>,
+): Promise<{ readonly server: string; readonly transport: Transport }> {
+  if (place.type === 'in-cluster') {
+    const { server, credentials } = inClusterAccess({ host: place.host, port: place.port, clock: systemClock });
+    // The first read tells whether there is access at all.
+    await credentials();
+    return { server, transport: new HttpTransport({ server, credentials }) };
+  }
+  // Loaded for a kubeconfig alone: the client brings the types of the whole Kubernetes API, 55 MB.
+  const { connectCluster } = await import('../kubernetes/config.ts');
+  return connectCluster(place);
 }

@@ -1,11 +1,11 @@
-/** Where the API server is and who we are to it: a kubeconfig, or the service account of the pod. */
+/** Where the API server is and who we are to it, by a kubeconfig. */
 import { KubeConfig } from '@kubernetes/client-node';
 import type { RequestOptions } from 'node:https';
 import { HttpTransport, type HttpTransportOptions } from './http-transport.ts';
 
 export interface ClusterAccess {
-  /** Path of a kubeconfig; absent: the service account of the pod that this runs in. */
-  readonly kubeconfig?: string;
+  /** Path. */
+  readonly kubeconfig: string;
   /** Default: the kubeconfig's current context. */
   readonly context?: string;
 }
@@ -21,10 +21,9 @@ export function connectCluster(
   limits: Pick<HttpTransportOptions, 'timeoutMs' | 'maxAnswerBytes' | 'userAgent'> = {},
 ): ClusterConnection {
   const config = new KubeConfig();
-  const from = access.kubeconfig ?? 'the service account of this pod';
+  const from = access.kubeconfig;
   try {
-    if (access.kubeconfig === undefined) config.loadFromCluster();
-    else config.loadFromFile(access.kubeconfig);
+    config.loadFromFile(access.kubeconfig);
     if (access.context !== undefined) config.setCurrentContext(access.context);
   } catch (error) {
     throw new Error(`no access to a cluster from ${from}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
