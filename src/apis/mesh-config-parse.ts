@@ -34,7 +34,6 @@ const untranslatedMeshFields = [
   'pathNormalization',
   'serviceEntryVisibility',
   'serviceScopeConfigs',
-  'serviceSettings',
   'thriftConfig',
   'tlsDefaults',
   'verifyCertificateAtClient',

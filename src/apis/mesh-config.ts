@@ -55,6 +55,8 @@ export const meshConfig = message({
     }),
   ),
   localityLbSetting: localityLoadBalancerSetting,
+  /** The last one that names a host counts. */
+  serviceSettings: list(message({ settings: message({ clusterLocal: bool() }), hosts: list(string()) })),
   h2UpgradePolicy: oneOfWords(['DO_NOT_UPGRADE', 'UPGRADE']),
   enablePrometheusMerge: bool(),
   defaultHttpRetryPolicy: message({

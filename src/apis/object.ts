@@ -12,7 +12,7 @@ export interface Origin {
   readonly cluster?: string;
 }
 
-/** `Kind/namespace/name`; the namespace is empty for cluster-scoped kinds. */
+/** `Kind/namespace/name`; the namespace is empty for cluster-scoped kinds. Of a remote cluster `Kind/namespace/name@cluster`. */
 export type ObjectKey = string & { readonly __brand: 'ObjectKey' };
 
 export interface ConfigObject<K extends string = string, S = unknown> {
@@ -36,12 +36,18 @@ export interface ConfigObject<K extends string = string, S = unknown> {
   readonly unreadable?: true;
 }
 
-export function objectKey(kind: string, namespace: string, name: string): ObjectKey {
-  return `${kind}/${namespace}/${name}` as ObjectKey;
+/** Names of Kubernetes hold no `@`, and ids of clusters, being keys of a Secret, no `/`. */
+export function objectKey(kind: string, namespace: string, name: string, cluster?: string): ObjectKey {
+  return `${kind}/${namespace}/${name}${inCluster(cluster)}` as ObjectKey;
 }
 
-export function keyOf(object: Pick<ConfigObject, 'kind' | 'namespace' | 'name'>): ObjectKey {
-  return objectKey(object.kind, object.namespace, object.name);
+export function keyOf(object: Pick<ConfigObject, 'kind' | 'namespace' | 'name'> & { readonly origin?: Origin }): ObjectKey {
+  return objectKey(object.kind, object.namespace, object.name, object.origin?.cluster);
+}
+
+/** What keys of a remote cluster's objects end with; nothing for the cluster whose configuration is read. */
+export function inCluster(cluster: string | undefined): string {
+  return cluster === undefined ? '' : `@${cluster}`;
 }
 
 /** Oldest first; then by namespace and name, as Istio breaks ties. */

@@ -26,7 +26,7 @@ const maxProblems = 100;
 /** Never throws: whatever is wrong with `raw` is a problem with its path. */
 export function parseObject(raw: unknown, origin: Origin): ParsedObject {
   const problems: Problem[] = [];
-  const key = keyOfRaw(raw);
+  const key = keyOfRaw(raw, origin.cluster);
   const report: Report = (path, message, reason = 'Invalid', severity = 'error') => {
     if (problems.length > maxProblems) return;
     const text = problems.length === maxProblems ? 'has more problems than are shown here' : message;
@@ -157,13 +157,13 @@ function reportUnknownKind(apiVersion: string, kind: string, report: Report): vo
 /** Kinds of Istio that may protect: leaving one out silently may open what was closed. */
 const changesTraffic = new Set(['EnvoyFilter', 'WasmPlugin', 'TrafficExtension']);
 
-function keyOfRaw(raw: unknown): ObjectKey {
+function keyOfRaw(raw: unknown, from: string | undefined): ObjectKey {
   if (!isObject(raw)) return objectKey('', '', '');
   const text = (value: unknown) => (typeof value === 'string' ? value.slice(0, 253) : '');
   const { kind, apiVersion, metadata } = raw;
   const { name, namespace } = isObject(metadata) ? metadata : {};
   const cluster = findKind(text(apiVersion), text(kind))?.scope === 'Cluster';
-  return objectKey(text(kind), cluster ? '' : text(namespace) || 'default', text(name));
+  return objectKey(text(kind), cluster ? '' : text(namespace) || 'default', text(name), from);
 }
 
 /** The origin with the line of the field itself, where the source knows it. */

@@ -1,4 +1,5 @@
 /** What stands behind a service: its EndpointSlices, workloads that its selector matches, or that its ServiceEntry lists. */
+import { inCluster } from '../apis/object.ts';
 import { firstPair, matchesLabels } from '../lib/labels.ts';
 import { formatSpiffe } from './identity.ts';
 import type { Mesh } from './mesh.ts';
@@ -38,6 +39,7 @@ export function serviceEndpoints(mesh: Mesh, service: Service): ServiceEndpoints
           health: workload.healthy ? 'healthy' : 'unhealthy',
           namespace: workload.namespace,
           workloadName: workload.name,
+          cluster: workload.cluster ?? mesh.clusterId,
           object: workload.object,
         });
       }
@@ -62,7 +64,7 @@ function workloadsOf(mesh: Mesh, service: Service): Workload[] {
     if (service.registry === 'ServiceEntry') for (const key of mesh.podsByLabel.keys(bucket)) matching(mesh.pods.get(key));
   }
   if (service.registry === 'Kubernetes' && service.resolution === 'dns-strict') {
-    const named = mesh.objects.kinds.Service.get(`${service.namespace}/${service.name}`);
+    const named = mesh.objects.kinds.Service.get(`${service.namespace}/${service.name}${inCluster(service.cluster)}`);
     if (named?.spec.externalName !== undefined) workloads.push(externalName(named, named.spec.externalName));
   }
   if (service.registry === 'ServiceEntry') {
@@ -106,6 +108,8 @@ function sameEndpoint(a: Endpoint, b: Endpoint | undefined): boolean {
     a.tlsMode === b.tlsMode &&
     a.health === b.health &&
     a.workloadName === b.workloadName &&
+    a.hostname === b.hostname &&
+    a.cluster === b.cluster &&
     a.object === b.object
   );
 }

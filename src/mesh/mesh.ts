@@ -4,7 +4,7 @@ import type { DestinationRule } from '../apis/destination-rule.ts';
 import type { EndpointSlice } from '../apis/endpoint-slice.ts';
 import type { Gateway } from '../apis/gateway.ts';
 import type { Node } from '../apis/node.ts';
-import { byAge, keyOf, type ObjectKey } from '../apis/object.ts';
+import { byAge, inCluster, keyOf, type ObjectKey } from '../apis/object.ts';
 import type { PeerAuthentication } from '../apis/peer-authentication.ts';
 import type { Pod } from '../apis/pod.ts';
 import type { RequestAuthentication } from '../apis/request-authentication.ts';
@@ -14,6 +14,7 @@ import type { WorkloadEntry } from '../apis/workload-entry.ts';
 import { Derived, MemoTable, type Index } from '../store/collection.ts';
 import type { Graph } from '../store/graph.ts';
 import { Flat } from '../store/keys.ts';
+import { isClusterLocal } from './cluster-local.ts';
 import { serviceEndpoints, sameEndpoints, type ServiceEndpoints } from './endpoints.ts';
 import { hostCandidates } from '../lib/host.ts';
 import { firstPair, matchesLabels } from '../lib/labels.ts';
@@ -38,6 +39,10 @@ export interface MeshOptions {
   readonly onFault: (collection: string, key: string, error: unknown) => void;
   /** Paths of an AuthorizationPolicy's fields that are not translated. */
   readonly untranslated: (object: AuthorizationPolicy) => readonly string[];
+  /** Of the cluster whose configuration is read. Default `Kubernetes`. */
+  readonly clusterId?: string;
+  /** The remote cluster from which the mesh is seen; absent: the one whose configuration is read. */
+  readonly cluster?: string;
 }
 
 /** mTLS modes of a workload's ports and the policies that say so. */
@@ -49,6 +54,9 @@ export interface PeerAuthenticationResult {
 export class Mesh {
   readonly graph: Graph;
   readonly objects: Objects;
+  readonly clusterId: string;
+  /** The remote cluster from which it is seen, whose Services count before those of others. */
+  readonly cluster: string | undefined;
   /** By `namespace/host`. Two objects of one namespace may declare one host: the oldest shows. */
   readonly services: Flat<Service>;
   readonly servicesByHost: Index<Service>;
@@ -63,7 +71,7 @@ export class Mesh {
   readonly workloadsByNamespace: Index<Workload>;
   readonly workloadsByLabel: Index<Workload>;
   readonly workloadsByAddress: Index<Workload>;
-  /** Where nodes are, by `/name`. */
+  /** Where nodes are, by `/name`; of a remote cluster, as for pods, with `@cluster` behind it. */
   readonly nodes: Derived<Node, Locality>;
   /** Pods that run or start, by `namespace/name`. */
   readonly pods: Derived<Pod, Workload>;
@@ -99,11 +107,16 @@ export class Mesh {
     const { onFault } = options;
     this.graph = graph;
     this.objects = objects;
+    this.clusterId = options.clusterId ?? 'Kubernetes';
+    this.cluster = options.cluster;
 
     const fromKubernetes = new Derived({
       name: 'kubernetesServices',
       from: kinds.Service,
-      compute: (_k, o) => [fromKubernetesService(o, objects.meshConfig())],
+      compute: (_k, o) => {
+        const service = fromKubernetesService(o, objects.meshConfig());
+        return service.cluster === this.cluster || !isClusterLocal(service.host, objects.meshConfig()) ? [service] : undefined;
+      },
       onFault,
     });
     const fromEntries = new Derived({
@@ -117,7 +130,8 @@ export class Mesh {
       name: 'services',
       from: [fromKubernetes, fromEntries],
       keyOf: (s) => s.key,
-      better: preferService,
+      // Several clusters have one service: the ports and attributes are those of the nearest.
+      better: (a, b) => this.nearer(a, b) || preferService(a, b),
       objectOf: (s) => s.object,
     });
     this.servicesByHost = this.services.index((s) => [s.host]);
@@ -145,7 +159,7 @@ export class Mesh {
       name: 'pods',
       from: kinds.Pod,
       reads: [this.nodes],
-      compute: (_k, o) => fromPod(o, (name) => this.nodes.get(`/${name}`)),
+      compute: (_k, o) => fromPod(o, (name) => this.nodes.get(`/${name}${inCluster(o.origin.cluster)}`)),
       equals: sameWorkload,
       onFault,
     });
@@ -223,6 +237,24 @@ export class Mesh {
       if (best === undefined || preferFrom(service, best, namespace) < 0) best = service;
     }
     return best;
+  }
+
+  /** Own cluster, the one whose configuration is read, others; 0 also where the two are not both of Kubernetes. */
+  private nearer(a: Service, b: Service): number {
+    if (a.registry !== 'Kubernetes' || b.registry !== 'Kubernetes') return 0;
+    const distance = ({ cluster }: Service): number => (cluster === this.cluster ? 0 : cluster === undefined ? 1 : 2);
+    return distance(a) - distance(b);
+  }
+
+  /** False where the address, being that of another cluster's service, is somebody else's here: clusters choose their addresses alone. */
+  hasAddress(service: Service, address: string): boolean {
+    if (service.cluster === this.cluster) return true;
+    for (const key of this.servicesByAddress.keys(address)) {
+      const other = this.services.get(key);
+      if (other === undefined || other.key === service.key) continue;
+      if ((this.nearer(other, service) || preferService(other, service)) < 0) return false;
+    }
+    return true;
   }
 
   /**
@@ -383,7 +415,7 @@ function older(a: MeshVirtualService, b: MeshVirtualService): number {
   return compare(a.creationTimestamp ?? '', b.creationTimestamp ?? '') || compare(a.namespace, b.namespace) || compare(a.name, b.name);
 }
 
-/** Kubernetes' before ServiceEntries, then the oldest, then by name. */
+/** Kubernetes' before ServiceEntries, then the oldest, then by name and cluster. */
 export function preferService(a: Service, b: Service): number {
   if (a.registry !== b.registry) return a.registry === 'Kubernetes' ? -1 : 1;
   return (

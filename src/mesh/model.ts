@@ -49,6 +49,8 @@ export interface Service {
   /** Endpoints are the workloads that match, in its namespace. */
   readonly selector?: Readonly<Record<string, string>>;
   readonly creationTimestamp?: string;
+  /** Id of the remote cluster that declares it; absent: the cluster whose configuration is read. */
+  readonly cluster?: string;
   readonly object: ObjectKey;
 }
 
@@ -78,6 +80,8 @@ export interface Workload {
   /** Has a sidecar that accepts mutual TLS (label security.istio.io/tlsMode=istio). */
   readonly meshTls: boolean;
   readonly healthy: boolean;
+  /** Id of the remote cluster that it runs in; absent: the cluster whose configuration is read. */
+  readonly cluster?: string;
 }
 
 /** One address and port behind a service port. */
@@ -96,6 +100,10 @@ export interface Endpoint {
   readonly health: 'healthy' | 'unhealthy' | 'draining';
   readonly namespace: string;
   readonly workloadName: string;
+  /** Of a pod that has a name of its own under its headless Service. */
+  readonly hostname?: string;
+  /** Id of the cluster that it is in. */
+  readonly cluster: string;
   readonly object: ObjectKey;
 }
 
@@ -164,8 +172,12 @@ export interface Proxy {
   readonly labels: Readonly<Record<string, string>>;
   readonly locality: Locality;
   readonly network: string;
+  /** Id of the remote cluster that it runs in; absent: the cluster whose configuration is read. */
+  readonly cluster?: string;
   readonly interceptionMode: InterceptionMode;
   readonly capabilities: Capabilities;
+  /** Its agent answers DNS by the name table: metadata DNS_CAPTURE, or ENABLE_DNS_SERVER of a gateway. */
+  readonly nameTable: boolean;
   /** Port of the HTTP proxy listener, from metadata HTTP_PROXY_PORT or the mesh. */
   readonly httpProxyPort?: number;
 }

@@ -6,7 +6,7 @@ import type { Gateway } from '../apis/gateway.ts';
 import type { KubernetesService } from '../apis/kubernetes-service.ts';
 import { defaultMeshConfig, type MeshConfig } from '../apis/mesh-config.ts';
 import type { Node } from '../apis/node.ts';
-import { keyOf, type ConfigObject, type ObjectKey } from '../apis/object.ts';
+import { inCluster, keyOf, type ConfigObject, type ObjectKey } from '../apis/object.ts';
 import { originOf } from '../apis/parse.ts';
 import type { Problem } from '../apis/problem.ts';
 import type { PeerAuthentication } from '../apis/peer-authentication.ts';
@@ -73,10 +73,10 @@ export class Objects {
     this.meshConfigs.set('mesh', { config: defaultMeshConfig });
   }
 
-  /** Keys of entries: `namespace/name`. Kinds that the mesh is not made of are kept for lookups only. */
+  /** Keys of entries: `namespace/name`, of a remote cluster `namespace/name@cluster`. Kinds that the mesh is not made of are kept for lookups only. */
   put(object: ConfigObject): void {
     this.all.set(keyOf(object), object);
-    this.collectionOf(object.kind)?.set(`${object.namespace}/${object.name}`, object);
+    this.collectionOf(object.kind)?.set(`${object.namespace}/${object.name}${inCluster(object.origin.cluster)}`, object);
   }
 
   remove(key: ObjectKey): void {

@@ -27,7 +27,7 @@ export function sameLocality(a: Locality, b: Locality): boolean {
   return a.region === b.region && a.zone === b.zone && a.subZone === b.subZone;
 }
 
-/** Undefined for a pod that has ended: its address may be another's by now. `localityOf` reads the node, which may come later. */
+/** Undefined for a pod that has ended: its address may be another's by now. `localityOf` reads the node of its cluster, which may come later. */
 export function fromPod(object: Pod, localityOf: (node: string) => Locality | undefined): Workload | undefined {
   const { spec = {}, status = {} } = object.spec;
   if (status.phase === 'Succeeded' || status.phase === 'Failed') return undefined;
@@ -56,6 +56,7 @@ export function fromPod(object: Pod, localityOf: (node: string) => Locality | un
     weight: 1,
     meshTls: object.labels[labels.tlsMode] === 'istio',
     healthy: addresses.length > 0,
+    ...(object.origin.cluster !== undefined && { cluster: object.origin.cluster }),
   };
 }
 

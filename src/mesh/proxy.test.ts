@@ -22,6 +22,20 @@ describe('parseProxy', () => {
   });
 
   it.each([
+    [{ DNS_CAPTURE: 'true' }, true],
+    [{ DNS_CAPTURE: true }, true],
+    [{ DNS_CAPTURE: '1' }, true],
+    [{ ENABLE_DNS_SERVER: 'true' }, true],
+    [{ DNS_CAPTURE: 'false' }, false],
+    [{ DNS_CAPTURE: 'yes' }, false],
+    [{ DNS_CAPTURE: {} }, false],
+    [{}, false],
+  ])('reads of metadata %o whether its agent answers DNS: %o', (metadata, nameTable) => {
+    const proxy = parseProxy({ id, metadata });
+    expect('invalid' in proxy ? proxy : proxy.nameTable).toBe(nameTable);
+  });
+
+  it.each([
     ['sidecar~10.0.0.1~page-1.shop~bank.svc.cluster.local', {}, 'shop'],
     ['sidecar~10.0.0.1~page-1.shop~bank.svc.cluster.local', { NAMESPACE: '' }, 'shop'],
     ['sidecar~10.0.0.1~page-1.v2.shop~', {}, 'shop'],

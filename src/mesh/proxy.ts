@@ -40,6 +40,7 @@ export function parseProxy(node: NodeFacts): Proxy | { readonly invalid: string 
     capabilities: {
       kind: node.extensions === undefined && node.metadata['ISTIO_VERSION'] !== undefined ? 'istio' : extensionsKind(node.extensions),
     },
+    nameTable: isTrue(node.metadata['DNS_CAPTURE']) || isTrue(node.metadata['ENABLE_DNS_SERVER']),
     ...(Number.isInteger(httpProxyPort) && httpProxyPort > 0 && httpProxyPort < 65536 ? { httpProxyPort } : {}),
   };
 }
@@ -50,6 +51,11 @@ function extensionsKind(extensions: ReadonlySet<string> | undefined): 'stock' | 
 
 function interceptionMode(value: string | undefined): InterceptionMode {
   return value === 'NONE' || value === 'TPROXY' ? value : 'REDIRECT';
+}
+
+/** The words that Go reads as true: the agent takes its environment as it is written. */
+function isTrue(value: unknown): boolean {
+  return value === true || (typeof value === 'string' && /^(1|t|true)$/i.test(value));
 }
 
 function text(value: unknown): string | undefined {

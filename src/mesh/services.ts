@@ -47,6 +47,7 @@ export function fromKubernetesService(object: KubernetesService, mesh: MeshConfi
     labels: object.labels,
     ...(spec.selector !== undefined && Object.keys(spec.selector).length > 0 && !external ? { selector: spec.selector } : {}),
     ...(object.creationTimestamp === undefined ? {} : { creationTimestamp: object.creationTimestamp }),
+    ...(object.origin.cluster !== undefined && { cluster: object.origin.cluster }),
     object: keyOf(object),
   };
 }

@@ -1,13 +1,14 @@
 /** Endpoints of a Service from its EndpointSlices, with what their pods say of themselves. */
 import type { Endpoint as SliceEndpoint, EndpointSlice } from '../apis/endpoint-slice.ts';
-import { keyOf } from '../apis/object.ts';
+import { inCluster, keyOf } from '../apis/object.ts';
+import { isClusterLocal } from './cluster-local.ts';
 import { formatSpiffe } from './identity.ts';
 import type { Mesh } from './mesh.ts';
 import { noLocality, type Endpoint, type Service, type Workload } from './model.ts';
 
 const serviceNameLabel = 'kubernetes.io/service-name';
 
-/** Index value of a slice: `namespace/service`. */
+/** Index value of a slice: `namespace/service`, of whichever cluster. */
 export function serviceOfSlice(slice: EndpointSlice): string[] {
   const name = slice.labels[serviceNameLabel];
   return name === undefined || slice.spec.addressType === 'FQDN' ? [] : [`${slice.namespace}/${name}`];
@@ -20,17 +21,18 @@ interface Found {
 }
 
 /**
- * Endpoints that are ready. Without any, those that end and still serve, as kube-proxy falls back. One whose pod is not known yet, or not yet at that
- * address, is left out until it is: without the pod nobody knows who it is. Recorded reads, also of what is missing.
+ * Endpoints of all clusters that are ready. Without any, those that end and still serve, as kube-proxy falls back. One whose pod is not known yet, or not
+ * yet at that address, is left out until it is: without the pod nobody knows who it is. Recorded reads, also of what is missing.
  */
 export function sliceEndpoints(mesh: Mesh, service: Service): Endpoint[] {
   if (service.registry !== 'Kubernetes') return [];
   const ready: Found[] = [];
   const ending: Found[] = [];
+  const local = isClusterLocal(service.host, mesh.objects.meshConfig());
   for (const key of mesh.slicesByService.keys(`${service.namespace}/${service.name}`)) {
     const slice = mesh.objects.kinds.EndpointSlice.get(key);
-    for (const endpoint of slice?.spec.endpoints ?? []) {
-      if (slice === undefined) continue;
+    if (slice === undefined || (local && slice.origin.cluster !== mesh.cluster)) continue;
+    for (const endpoint of slice.spec.endpoints ?? []) {
       const { ready: isReady = true, serving = isReady, terminating = false } = endpoint.conditions ?? {};
       const list = isReady || service.publishNotReady === true ? ready : serving && terminating ? ending : undefined;
       if (list === undefined) continue;
@@ -39,16 +41,16 @@ export function sliceEndpoints(mesh: Mesh, service: Service): Endpoint[] {
         list.push({ slice, endpoint, pod: undefined });
         continue;
       }
-      const pod = mesh.pods.get(`${ref.namespace ?? slice.namespace}/${ref.name}`);
+      const pod = mesh.pods.get(`${ref.namespace ?? slice.namespace}/${ref.name}${inCluster(slice.origin.cluster)}`);
       if (pod !== undefined && endpoint.addresses.some((address) => pod.addresses.includes(address))) list.push({ slice, endpoint, pod });
     }
   }
   const found = ready.length > 0 ? ready : ending;
-  // While slices are rearranged an endpoint may stand in two of them.
+  // While slices are rearranged an endpoint may stand in two of them. On networks of their own, clusters may use the same addresses.
   const endpoints = new Map<string, Endpoint>();
   for (const one of found) {
     for (const endpoint of endpointsOf(mesh, service, one)) {
-      endpoints.set(`${endpoint.servicePort}|${endpoint.port}|${endpoint.address}`, endpoint);
+      endpoints.set(`${endpoint.servicePort}|${endpoint.port}|${endpoint.address}|${endpoint.cluster}`, endpoint);
     }
   }
   return [...endpoints.values()];
@@ -77,6 +79,8 @@ function endpointsOf(mesh: Mesh, service: Service, { slice, endpoint, pod }: Fou
         health: 'healthy',
         namespace: pod?.namespace ?? slice.namespace,
         workloadName: pod?.name ?? '',
+        ...(endpoint.hostname !== undefined && endpoint.hostname !== '' && { hostname: endpoint.hostname }),
+        cluster: slice.origin.cluster ?? mesh.clusterId,
         object: pod?.object ?? keyOf(slice),
       });
     }

@@ -33,7 +33,8 @@ export function slotsOf(mesh: Mesh, service: Service): Slot[] {
       destinations,
     });
   };
-  const addresses = service.addresses.filter((address) => !address.includes('/'));
+  const virtual = service.addresses.filter((address) => !address.includes('/'));
+  const addresses = virtual.filter((address) => mesh.hasAddress(service, address));
   const ranges = service.addresses.filter((address) => address.includes('/'));
   for (const port of service.ports) {
     if (port.protocol === 'udp') continue;
@@ -44,7 +45,7 @@ export function slotsOf(mesh: Mesh, service: Service): Slot[] {
     const kind = port.protocol === 'auto' ? 'auto' : isTls(port.protocol) ? 'tls' : 'tcp';
     for (const address of addresses) add(port, kind, address);
     if (ranges.length > 0) add(port, kind, wildcard, ranges);
-    if (addresses.length > 0 || ranges.length > 0) continue;
+    if (virtual.length > 0 || ranges.length > 0) continue;
     if (service.headless && kind === 'tcp') {
       // Without an address of its own the listener would take the port from every other destination, so there is one for each instance.
       const name = port.name === '' ? String(port.number) : port.name;

@@ -1,4 +1,5 @@
 /** Which parts a proxy needs, from what it is and what the mesh says of it. */
+import { inCluster } from '../apis/object.ts';
 import type { Mesh } from '../mesh/mesh.ts';
 import type { Locality, Proxy, Workload } from '../mesh/model.ts';
 import type { Visibility } from '../mesh/visibility.ts';
@@ -14,6 +15,7 @@ export type Plan =
       readonly gateway: GatewayScope;
       /** Of the workload that the registry has under the proxy's name; undefined where it has none. */
       readonly serviceAccount: string | undefined;
+      readonly nameTable: boolean;
     }
   | {
       readonly type: 'sidecar';
@@ -22,6 +24,7 @@ export type Plan =
       readonly sidecar: SidecarScope | undefined;
       readonly inbound: WorkloadScope;
       readonly httpProxyPort: number | undefined;
+      readonly nameTable: boolean;
     };
 
 /** Recorded reads: the plan changes when for example a Sidecar appears or the workload's labels change. */
@@ -35,7 +38,7 @@ export function planFor(mesh: Mesh, visibility: Visibility, proxy: Proxy): Plan 
   };
   if (proxy.type === 'router') {
     const gateway = { namespace: proxy.namespace, labels, ...ports, location: { locality, labels } };
-    return { type: 'router', gateway, serviceAccount: workload?.serviceAccount };
+    return { type: 'router', gateway, serviceAccount: workload?.serviceAccount, nameTable: proxy.nameTable };
   }
   const sourceLabels: Record<string, string> = {};
   for (const [key, value] of Object.entries(labels)) if (visibility.sourceLabelKeys.has(key)) sourceLabels[key] = value;
@@ -58,6 +61,7 @@ export function planFor(mesh: Mesh, visibility: Visibility, proxy: Proxy): Plan 
         }
       : undefined,
     httpProxyPort: proxyPort > 0 ? proxyPort : undefined,
+    nameTable: proxy.nameTable,
     inbound: {
       namespace: proxy.namespace,
       labels,
@@ -68,14 +72,17 @@ export function planFor(mesh: Mesh, visibility: Visibility, proxy: Proxy): Plan 
   };
 }
 
-/** The registry's word about the workload counts, not the proxy's own: by its name, else by its address, in the namespace that was proven. */
+/**
+ * The registry's word about the workload counts, not the proxy's own: by its name, else by its address, in the namespace that was proven. Of pods only those
+ * of the cluster from which the mesh is seen; WorkloadEntries are of the whole mesh.
+ */
 function workloadOf(mesh: Mesh, proxy: Proxy): Workload | undefined {
   const key = `${proxy.namespace}/${proxy.name}`;
   return (
-    mesh.pods.get(key) ??
+    mesh.pods.get(`${key}${inCluster(mesh.cluster)}`) ??
     mesh.workloads.get(key) ??
-    byAddress(proxy, mesh.workloadsByAddress, mesh.workloads) ??
-    byAddress(proxy, mesh.podsByAddress, mesh.pods)
+    byAddress(proxy, mesh.workloadsByAddress, mesh.workloads, undefined) ??
+    byAddress(proxy, mesh.podsByAddress, mesh.pods, mesh.cluster)
   );
 }
 
@@ -83,11 +90,12 @@ function byAddress(
   proxy: Proxy,
   index: { keys(address: string): ReadonlySet<string> },
   workloads: { get(key: string): Workload | undefined },
+  cluster: string | undefined,
 ): Workload | undefined {
   for (const address of proxy.addresses) {
     for (const key of [...index.keys(address)].sort()) {
       const found = workloads.get(key);
-      if (found?.namespace === proxy.namespace) return found;
+      if (found?.namespace === proxy.namespace && found.cluster === cluster) return found;
     }
   }
   return undefined;

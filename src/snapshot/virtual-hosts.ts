@@ -93,8 +93,12 @@ export function domainsOf(t: Translation, scope: Scope, service: Service, port: 
     if (domain === service.host) return true;
     const address = service.addresses.find((a) => domain === a || domain === `[${a}]`);
     if (address === undefined) return !t.mesh.servicesByHost.has(domain) && !t.mesh.meshRoutesByHost.has(domain);
-    const hosts = [...t.mesh.servicesByAddress.keys(address)].map((key) => key.slice(key.indexOf('/') + 1)).sort();
-    return hosts[0] === service.host;
+    if (!t.mesh.hasAddress(service, address)) return false;
+    const keys = [...t.mesh.servicesByAddress.keys(address)].filter((key) => {
+      const other = t.mesh.services.get(key);
+      return other !== undefined && t.mesh.hasAddress(other, address);
+    });
+    return keys.map((key) => key.slice(key.indexOf('/') + 1)).sort()[0] === service.host;
   });
 }
 

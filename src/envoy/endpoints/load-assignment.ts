@@ -80,7 +80,7 @@ function buildEndpoint(endpoint: Endpoint): LbEndpoint {
 /** `name;namespace;canonical name;canonical revision;cluster`; the revision `latest` is left out, as in Istio. */
 function workloadText(endpoint: Endpoint): string {
   const { name, namespace, service, revision } = peerFacts(endpoint);
-  return [name, namespace, service, revision === 'latest' ? '' : revision, 'Kubernetes'].join(';');
+  return [name, namespace, service, revision === 'latest' ? '' : revision, endpoint.cluster].join(';');
 }
 
 function peerFacts({ workloadName: name, namespace, labels }: Endpoint) {

@@ -50,6 +50,7 @@ export function endpoint(address: string, over: Partial<Endpoint> = {}): Endpoin
     health: 'healthy',
     namespace: 'default',
     workloadName: 'reviews-v1',
+    cluster: 'Kubernetes',
     object: objectKey('WorkloadEntry', 'default', 'reviews-v1'),
     ...over,
   };
