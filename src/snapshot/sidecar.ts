@@ -6,7 +6,7 @@ import { egressHosts, seenAtPorts, type EgressHosts } from '../mesh/egress.ts';
 import { isHttp, type InterceptionMode } from '../mesh/model.ts';
 import { protocolOf } from '../mesh/protocol.ts';
 import { slotsOf, wildcard, type Slot } from '../mesh/slots.ts';
-import { Derived, type Index } from '../store/collection.ts';
+import { Derived, type Index, type KeySource } from '../store/collection.ts';
 import { KeySet } from '../store/keys.ts';
 import type { EncodedResource } from '../wire/resource.ts';
 import { clusterType, endpointType, listenerType, routeType, virtualHostType } from '../wire/types.ts';
@@ -38,6 +38,8 @@ interface Selection {
 }
 
 export class SidecarPart extends SnapshotPart implements SlotSource {
+  /** All that the Sidecar names. */
+  readonly hosts: KeySource<string>;
   readonly clusters: ResourceLists<string>;
   readonly endpoints: ResourceLists<string>;
   readonly slots: Derived<string, readonly Slot[]>;
@@ -77,6 +79,7 @@ export class SidecarPart extends SnapshotPart implements SlotSource {
       }),
     );
     const hosts = own(new KeySet(mesh.graph, [selection])).addLists(selection, (s) => s.hosts.all);
+    this.hosts = hosts;
     const lists = (
       name: string,
       from: KeySet,

@@ -15,6 +15,7 @@ import { GatewayPart, type CredentialReader } from './gateway.ts';
 import { HttpProxyPart } from './http-proxy.ts';
 import { InboundPart } from './inbound.ts';
 import { LocalityPart } from './locality.ts';
+import { NameTablePart } from './name-table.ts';
 import { OutboundPart } from './outbound.ts';
 import type { SnapshotPart } from './part.ts';
 import { Parts } from './parts.ts';
@@ -204,6 +205,7 @@ export class Snapshot implements ResourceSource {
       const key = `${capabilities.kind} gateway${entitled ? '' : ' without secrets'} ${planKey(plan.gateway)}`;
       const readCredential = entitled ? this.options.readCredential : undefined;
       shared.push(this.parts.acquire(key, () => new GatewayPart(t, key, plan.gateway, touched, readCredential)));
+      if (plan.nameTable) shared.push(...this.nameTableParts(t, plan.gateway.namespace, undefined));
     } else {
       const baseKey = `${capabilities.kind} public`;
       const base = this.parts.acquire(baseKey, () => new OutboundPart(t, baseKey, publicScope, touched));
@@ -230,18 +232,32 @@ export class Snapshot implements ResourceSource {
           ),
         );
       }
+      const within = shared.find((part) => part instanceof SidecarPart);
       const proxyPort = plan.httpProxyPort;
       if (proxyPort !== undefined) {
         const key = `${capabilities.kind} http-proxy ${planKey([plan.outbound, proxyPort, plan.sidecar])}`;
-        const within = shared.find((part) => part instanceof SidecarPart);
         const lower = within === undefined ? [] : [within];
         shared.push(this.parts.acquire(key, () => new HttpProxyPart(t, key, plan.outbound, proxyPort, touched, within), lower));
       }
+      if (plan.nameTable) shared.push(...this.nameTableParts(t, plan.outbound.namespace, within));
       const key = `${capabilities.kind} inbound ${planKey(plan.inbound)}`;
       shared.push(this.parts.acquire(key, () => new InboundPart(t, key, plan.inbound, touched)));
     }
     for (const part of connection.shared) this.parts.release(part);
     connection.assign(shared, (list) => this.intern(list));
+  }
+
+  /** Lowest first. Nothing in them depends on what the proxy can do, but the hosts of a Sidecar's part are that part's. */
+  private nameTableParts(t: Translation, namespace: string, within: SidecarPart | undefined): NameTablePart[] {
+    const touched = this.partTouched.bind(this);
+    if (within !== undefined) {
+      const key = `names ${within.id}`;
+      const { hosts } = within;
+      return [this.parts.acquire(key, () => new NameTablePart(t, key, touched, { namespace, hosts }), [within])];
+    }
+    const below = this.parts.acquire('names public', () => new NameTablePart(t, 'names public', touched, { namespace: undefined }));
+    const key = `names namespace ${namespace}`;
+    return [below, this.parts.acquire(key, () => new NameTablePart(t, key, touched, { namespace, below }), [below])];
   }
 
   private intern(parts: readonly SnapshotPart[]): readonly SnapshotPart[] {
