@@ -52,6 +52,11 @@ export class DeltaHosts {
     return this.#announced.has(route);
   }
 
+  /** Hosts of tables that went out, or were let go of, are yet to be sent. */
+  get areDue(): boolean {
+    return this.#due.size + this.#releases.size > 0;
+  }
+
   /** Nothing is due but what has changed. */
   get isIdle(): boolean {
     return this.#due.size + this.#releases.size + this.#orphans.size === 0;

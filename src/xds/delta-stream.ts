@@ -9,12 +9,12 @@ import {
   type OwnFrame,
   type ResponseContent,
 } from './delta-type.ts';
-import { deltaFrame, emptyLoadAssignment, type Step } from './encoder.ts';
+import { deltaFrame, emptyLoadAssignment, routeOf, type Step } from './encoder.ts';
 import { maxTypes, RequestStream } from './request-stream.ts';
 import type { Doubts, Stream, StreamShared, Wire } from './stream.ts';
 import { PartsView, type Change, type Pointers } from './view.ts';
 import type { EncodedResource } from '../wire/resource.ts';
-import type { Caller, Subscription, TypeUrl } from './source.ts';
+import type { Caller, Standing, Subscription, TableChange, TypeUrl } from './source.ts';
 
 /** The fields of a DeltaDiscoveryRequest that matter after the first message. */
 export interface DeltaRequest {
@@ -75,6 +75,30 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
     }
     this.#view = next;
     this.resume();
+  }
+
+  override standing({ part, type, version, names }: TableChange): Standing {
+    const state = this.types.get(type);
+    const index = this.#view.parts.indexOf(part);
+    if (state === undefined || index < 0 || !this.#isConcerned(state, index, names)) return 'unconcerned';
+    if (state.heldBack.some((name) => names.has(name))) return 'rejected';
+    for (const name of state.repair?.names() ?? none) if (names.has(name)) return 'pending';
+    if (type === clusterType) for (const name of this.#removedClusters) if (names.has(name)) return 'pending';
+    if (type === virtualHostType && this.#hosts.areDue) return 'pending';
+    return (state.held(this.#view)?.[index] ?? -1) >= version ? 'has' : 'pending';
+  }
+
+  /** Of virtual hosts only those of tables that the client has count. */
+  #isConcerned(state: DeltaType, index: number, names: ReadonlySet<string>): boolean {
+    for (const name of names) {
+      if (state.type === virtualHostType ? !this.#hosts.has(routeOf(name)) : !this.#asksFor(state, name)) continue;
+      if (!this.#view.covers(state.type, index, name)) return true;
+    }
+    return false;
+  }
+
+  #asksFor(state: DeltaType, name: string): boolean {
+    return state.selection.has(name) || state.type === nameTableType;
   }
 
   protected override sendDue(): void {
@@ -290,7 +314,7 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
       const isEmpty = draft.steps.length + draft.own.length + draft.removed.length === 0;
       if (!isEmpty && !this.reserve(bytes)) return false;
       const isDue = !isEmpty || (state.answerDue && answersWithNothing(state.type));
-      if (isDue) this.#send(state, draft, bytes, state.answerDue || state.owed.size > 0);
+      if (isDue) this.#send(state, draft, bytes, draft.pointers, state.answerDue || state.owed.size > 0);
       this.#commit(state, draft);
     }
     return this.writable && this.#serveRepair(state);
@@ -387,15 +411,23 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
     state.claims = undefined;
     state.owed.clear();
     state.touched.clear();
+    state.caughtUp(this.#view);
     for (const name of draft.later) this.#removeLater(name);
   }
 
-  #send(state: DeltaType, content: ResponseContent, reserved: number, asked = false): string {
+  /** `pointers`: what the client has once it accepts this, and all before. */
+  #send(state: DeltaType, content: ResponseContent, reserved: number, pointers: Pointers | undefined, asked = false): string {
     const nonce = this.nextNonce();
     const frames = [...content.steps.map((step) => step.frames), ...content.own.map((own) => own.frame)];
     const version = this.shared.source.version;
     const message = this.shared.responses.delta.write(state.type, version, nonce, frames, content.removed);
-    state.sent(nonce, { content, unaskedBytes: asked ? 0 : message.byteLength, sentAtMs: this.shared.now(), version });
+    state.sent(nonce, {
+      content,
+      unaskedBytes: asked ? 0 : message.byteLength,
+      sentAtMs: this.shared.now(),
+      version,
+      position: pointers === undefined ? undefined : { view: this.#view, pointers },
+    });
     this.write(state.type, message, reserved);
     let resources = content.own.length + (content.unnamed ?? 0);
     for (const step of content.steps) resources += step.resources.length;
@@ -448,13 +480,17 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
     let bytes = 0;
     for (const { content } of plan.responses) bytes += sizeOf(content);
     if (!this.reserve(bytes)) return false;
-    plan.responses.forEach(({ content }, i) => this.#send(state, content, i === 0 ? bytes : 0));
+    const last = plan.responses.length - 1;
+    plan.responses.forEach(({ content }, i) =>
+      this.#send(state, content, i === 0 ? bytes : 0, i === last ? plan.pointers : state.pointers),
+    );
     this.#hosts.commit(plan);
     state.pointers = plan.pointers;
     state.answerDue = false;
     state.claims = undefined;
     state.owed.clear();
     state.touched.clear();
+    state.caughtUp(this.#view);
     return this.writable;
   }
 
@@ -462,15 +498,16 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
   #serveNames(state: DeltaType, withChanges: boolean): boolean {
     const isCurrent = state.pointers !== undefined && !state.answerDue && state.touched.size === 0;
     if (isCurrent && (!withChanges || this.#view.isAt(nameTableType, state.pointers ?? []))) return true;
+    const pointers = this.#view.pointers(nameTableType);
     const frames = this.shared.nameTables.frames('delta', this.shared.source.version, this.#view);
     if (frames !== undefined) {
       const steps = frames.map((piece) => ({ frames: piece, resources: [], gone: [] }));
       const content = { steps, own: [], removed: [], unnamed: 1 };
       const bytes = sizeOf(content);
       if (!this.reserve(bytes)) return false;
-      this.#send(state, content, bytes, state.answerDue);
+      this.#send(state, content, bytes, pointers, state.answerDue);
     }
-    this.#commit(state, { steps: [], own: [], removed: [], later: [], pointers: this.#view.pointers(nameTableType) });
+    this.#commit(state, { steps: [], own: [], removed: [], later: [], pointers });
     return this.writable;
   }
 
@@ -498,7 +535,7 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
       }
       const bytes = sizeOf(content);
       if (!this.reserve(bytes)) return false;
-      state.repair.sent(this.#send(state, content, bytes));
+      state.repair.sent(this.#send(state, content, bytes, state.pointers));
       return this.writable;
     }
   }
@@ -527,7 +564,7 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
     if (used && this.shared.now() - this.#removedClustersSinceMs < this.shared.limits.removalPatienceMs) return;
     const removed = [...this.#removedClusters].filter((name) => this.#view.find(clusterType, name) === undefined);
     this.#removedClusters.clear();
-    if (removed.length > 0) this.#send(state, { steps: [], own: [], removed }, 0);
+    if (removed.length > 0) this.#send(state, { steps: [], own: [], removed }, 0, state.pointers);
   }
 
   /** The client may have such resources of an earlier stream, and has not asked for their present versions or has not been answered. */

@@ -13,7 +13,7 @@ import { Selection } from './selection.ts';
 import type { Step } from './encoder.ts';
 import type { EncodedResource } from '../wire/resource.ts';
 import type { TypeStatus, TypeUrl } from './source.ts';
-import type { Pointers } from './view.ts';
+import type { PartsView, Pointers, Position } from './view.ts';
 
 /** A resource that is encoded for one stream alone. */
 export interface OwnFrame {
@@ -36,6 +36,8 @@ interface Sent {
   readonly unaskedBytes: number;
   readonly sentAtMs: number;
   readonly version: string;
+  /** What the client has once it accepts; undefined while that is less than a first answer. */
+  readonly position: Position | undefined;
 }
 
 /** Envoy may hold back ACKs for as long as a cluster warms; of more responses than this the oldest are forgotten. */
@@ -58,6 +60,7 @@ export class DeltaType implements TypeStatus {
   /** Marks that keep a later claim from being believed, by name. */
   readonly marks = new Map<string, string>();
   repair: Repair | undefined;
+  #acked: Position | undefined;
   readonly #inFlight = new Map<string, Sent>();
   lastError?: string;
   sentVersion = '';
@@ -89,6 +92,18 @@ export class DeltaType implements TypeStatus {
 
   get inFlight(): number {
     return this.#inFlight.size;
+  }
+
+  /** What went out last, or was found to be nothing, is what the client has, but for names in repair. */
+  caughtUp(view: PartsView): void {
+    if (this.#inFlight.size === 0 && this.pointers !== undefined) this.#acked = { view, pointers: this.pointers };
+  }
+
+  /** How far the client has accepted what it was sent, but for names in repair; undefined before it has accepted anything of this view. */
+  held(view: PartsView): Pointers | undefined {
+    const nothingDue = this.#inFlight.size === 0 && !this.answerDue && this.owed.size === 0 && this.touched.size === 0;
+    if (nothingDue) return this.pointers;
+    return this.#acked?.view === view ? this.#acked.pointers : undefined;
   }
 
   /** Names of responses that were not answered, or refused and not repaired. */
@@ -134,6 +149,7 @@ export class DeltaType implements TypeStatus {
   accepted(nonce: string, sent: Sent): void {
     this.ackedNonce = nonce;
     this.ackedVersion = sent.version;
+    if (sent.position !== undefined) this.#acked = sent.position;
     this.repair?.accepted(nonce);
     if (this.repair !== undefined && !this.repair.isDone) return;
     this.repair = undefined;

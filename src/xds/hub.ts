@@ -8,7 +8,7 @@ import { noMeter, type StreamMeter } from './meter.ts';
 import { ResponseWriter } from './response.ts';
 import { SotwStream } from './sotw-stream.ts';
 import { defaultLimits, DoubtedClaims, type Stream, type StreamLimits, type StreamShared, type Wire } from './stream.ts';
-import type { Caller, ClaimedNode, Part, ResourceSource, StreamObserver, StreamStatus, Subscription } from './source.ts';
+import type { Caller, ClaimedNode, Part, ResourceSource, StreamObserver, Subscription, TrackedStream } from './source.ts';
 
 export interface HubOptions {
   readonly source: ResourceSource;
@@ -79,7 +79,7 @@ export class Hub {
   }
 
   /** Connected streams, for the debug API. */
-  get streams(): ReadonlySet<StreamStatus> {
+  get streams(): ReadonlySet<TrackedStream> {
     return this.#streams;
   }
 

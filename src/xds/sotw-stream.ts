@@ -8,7 +8,7 @@ import { maxTypes, RequestStream } from './request-stream.ts';
 import type { Stream, StreamShared, Wire } from './stream.ts';
 import { PartsView } from './view.ts';
 import type { EncodedResource } from '../wire/resource.ts';
-import type { Caller, Subscription, TypeUrl } from './source.ts';
+import type { Caller, Standing, Subscription, TableChange, TypeUrl } from './source.ts';
 
 /** The fields of a DiscoveryRequest that matter after the first message. */
 export interface SotwRequest {
@@ -58,6 +58,31 @@ export class SotwStream extends RequestStream<SotwRequest> {
     }
     this.#view = next;
     this.resume();
+  }
+
+  override standing({ part, type, version, names }: TableChange): Standing {
+    const ofHosts = type === virtualHostType;
+    const state = this.types.get(ofHosts ? routeType : type);
+    const index = this.#view.parts.indexOf(part);
+    if (state === undefined || index < 0 || !this.#isConcerned(state, type, index, names)) return 'unconcerned';
+    if (type === clusterType && this.#keeps(state, names)) return 'pending';
+    const held = state.held(this.#view);
+    if (((ofHosts ? held?.hosts : held?.pointers)?.[index] ?? -1) >= version) return 'has';
+    return state.lastError === undefined ? 'pending' : 'rejected';
+  }
+
+  #isConcerned(state: SotwType, type: TypeUrl, index: number, names: ReadonlySet<string>): boolean {
+    for (const name of names) {
+      const asked = state.has(type === virtualHostType ? routeOf(name) : name) || type === nameTableType;
+      if (asked && !this.#view.covers(type, index, name)) return true;
+    }
+    return false;
+  }
+
+  /** Clusters that have gone and are still sent. */
+  #keeps(state: SotwType, names: ReadonlySet<string>): boolean {
+    if (this.#keepingClustersSinceMs === undefined) return false;
+    return state.previous.some(({ name }) => names.has(name) && this.#view.find(clusterType, name) === undefined);
   }
 
   protected override sendDue(): void {
@@ -120,6 +145,7 @@ export class SotwStream extends RequestStream<SotwRequest> {
       delete state.lastError;
       state.heldBack = [];
       state.ackedHosts = state.sentHosts;
+      state.accepted();
       this.shared.observer.acked(this, state.type, request.responseNonce, this.shared.now() - state.sentAtMs);
       return;
     }
@@ -201,6 +227,7 @@ export class SotwStream extends RequestStream<SotwRequest> {
 
   /** Turns what has changed since the pointers into what is due. */
   #noteChanges(state: SotwType): boolean {
+    state.caughtUp(this.#view);
     const changes = this.#view.changes(state.type, state.pointers ?? []);
     state.pointers = this.#view.pointers(state.type);
     if (changes === undefined) state.due = true;
@@ -313,16 +340,16 @@ export class SotwStream extends RequestStream<SotwRequest> {
     const nonce = this.nextNonce();
     const { version } = this.shared.source;
     const message = this.shared.responses.sotw.write(state.type, version, nonce, draft.frames);
-    state.sent(nonce, version, this.shared.now(), message.byteLength, draft.names);
-    if (draft.resources !== undefined) state.previous = draft.resources;
-    state.due = false;
-    state.dueNames.clear();
-    state.asked.clear();
     state.pointers ??= this.#view.pointers(state.type);
     if (state.type === routeType) {
       state.hostPointers ??= this.#view.pointers(virtualHostType);
       state.sentHosts = this.#view.pointers(virtualHostType);
     }
+    state.sent(nonce, version, this.shared.now(), message.byteLength, draft.names, this.#view);
+    if (draft.resources !== undefined) state.previous = draft.resources;
+    state.due = false;
+    state.dueNames.clear();
+    state.asked.clear();
     this.write(state.type, message, reserved);
     this.shared.observer.sent(this, state.type, message.byteLength, draft.names.length + (draft.unnamed ?? 0), 0);
   }

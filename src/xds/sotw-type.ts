@@ -1,6 +1,10 @@
 import type { EncodedResource } from '../wire/resource.ts';
 import type { TypeStatus, TypeUrl } from './source.ts';
-import type { Pointers } from './view.ts';
+import type { PartsView, Pointers, Position } from './view.ts';
+
+interface SotwPosition extends Position {
+  readonly hosts: Pointers | undefined;
+}
 
 /** What one state-of-the-world stream knows of one type. Only the newest response can be acknowledged. */
 export class SotwType implements TypeStatus {
@@ -33,6 +37,9 @@ export class SotwType implements TypeStatus {
   /** What the last response was refused for, as far as it is known: the proxy has it not, or as it was before. */
   heldBack: readonly string[] = [];
 
+  #sent: SotwPosition | undefined;
+  #acked: SotwPosition | undefined;
+
   constructor(type: TypeUrl) {
     this.type = type;
   }
@@ -56,7 +63,28 @@ export class SotwType implements TypeStatus {
     if (!this.wildcard) this.names.add(name);
   }
 
-  sent(nonce: string, version: string, nowMs: number, bytes: number, names: readonly string[]): void {
+  private get isQuiet(): boolean {
+    return !this.unacked && !this.due && this.dueNames.size === 0 && this.lastError === undefined;
+  }
+
+  /** Before changes are noted: as long as nothing was due, what was noted so far is what the client has. */
+  caughtUp(view: PartsView): void {
+    if (this.isQuiet && this.pointers !== undefined) this.#acked = { view, pointers: this.pointers, hosts: this.hostPointers };
+  }
+
+  accepted(): void {
+    this.#acked = this.#sent ?? this.#acked;
+  }
+
+  /** What of resources, and of virtual hosts in route tables, the client has accepted; undefined before it has accepted anything of this view. */
+  held(view: PartsView): Omit<SotwPosition, 'view'> | undefined {
+    if (this.isQuiet) return this.pointers === undefined ? undefined : { pointers: this.pointers, hosts: this.hostPointers };
+    return this.#acked?.view === view ? this.#acked : undefined;
+  }
+
+  /** `view`: that of the pointers, all of whose changes are in the response. */
+  sent(nonce: string, version: string, nowMs: number, bytes: number, names: readonly string[], view: PartsView): void {
+    this.#sent = this.pointers === undefined ? undefined : { view, pointers: this.pointers, hosts: this.hostPointers };
     this.sentNonce = nonce;
     this.sentVersion = version;
     this.sentAtMs = nowMs;

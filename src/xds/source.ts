@@ -111,6 +111,20 @@ export interface StreamObserver {
   rejected(stream: StreamStatus, type: TypeUrl, names: readonly string[], message: string, code?: number): void;
 }
 
+/** A change of one type in one part: the version of its table that shows it first, and the names that it touched. */
+export interface TableChange {
+  readonly part: Part;
+  readonly type: TypeUrl;
+  readonly version: number;
+  readonly names: ReadonlySet<string>;
+}
+
+/**
+ * How a proxy stands to a change. `unconcerned`: it does not see any of the names, or has not asked for them. `has`: it has accepted what was sent for it,
+ * or nothing had to be sent. `rejected`: it has refused it, and is not sent it again until it changes.
+ */
+export type Standing = 'unconcerned' | 'has' | 'pending' | 'rejected';
+
 /** One stream as the debug API shows it. */
 export interface StreamStatus {
   readonly subscription: Subscription;
@@ -119,6 +133,12 @@ export interface StreamStatus {
   readonly connectedAtMs: number;
   /** Per subscribed type. */
   readonly types: ReadonlyMap<TypeUrl, TypeStatus>;
+}
+
+/** A stream that can be asked for what its proxy has. */
+export interface TrackedStream extends StreamStatus {
+  /** The source must be settled. */
+  standing(change: TableChange): Standing;
 }
 
 export interface TypeStatus {

@@ -6,7 +6,17 @@ import type { Joined } from '../wire/join.ts';
 import type { ResponseWriter } from './response.ts';
 import type { Fanout, Pumped } from './fanout.ts';
 import type { StreamMeter } from './meter.ts';
-import type { Caller, ResourceSource, StreamObserver, StreamStatus, Subscription, TypeStatus, TypeUrl } from './source.ts';
+import type {
+  Caller,
+  ResourceSource,
+  Standing,
+  StreamObserver,
+  Subscription,
+  TableChange,
+  TrackedStream,
+  TypeStatus,
+  TypeUrl,
+} from './source.ts';
 
 /** The transport of one stream. */
 export interface Wire {
@@ -124,7 +134,7 @@ function sizeOf(doubts: Doubts): number {
 export const faultDetails = 'a fault of the control plane, see its log';
 
 /** What both forms of ADS have in common: the transport, flow control and the end of a stream. */
-export abstract class Stream implements StreamStatus, Waiter, Pumped {
+export abstract class Stream implements TrackedStream, Waiter, Pumped {
   abstract readonly protocol: 'delta' | 'sotw';
   abstract readonly types: ReadonlyMap<TypeUrl, TypeStatus>;
   readonly subscription: Subscription;
@@ -235,6 +245,7 @@ export abstract class Stream implements StreamStatus, Waiter, Pumped {
   protected abstract checkDeadlines(nowMs: number): void;
   protected abstract released(): void;
   abstract partsChanged(): void;
+  abstract standing(change: TableChange): Standing;
 
   protected get writable(): boolean {
     return !this.#closed && this.#pendingBytes < this.shared.limits.maxPendingBytes;

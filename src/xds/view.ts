@@ -12,6 +12,12 @@ export interface Change {
 /** Version of each part's table, in the order of the parts; 0 where a part has no such table. */
 export type Pointers = readonly number[];
 
+/** Pointers and the view whose parts they are for. */
+export interface Position {
+  readonly view: PartsView;
+  readonly pointers: Pointers;
+}
+
 /** A list of parts read as one: a later part's resource, or its hiding of a name, covers the same name of the earlier ones. */
 export class PartsView {
   readonly parts: readonly Part[];
@@ -63,6 +69,15 @@ export class PartsView {
       if (changes.some((change) => change.index === i && change.names.has(name))) return true;
       const table = this.parts[i]?.table(type);
       if (table !== undefined && (table.get(name) !== undefined || table.hides(name))) return false;
+    }
+    return false;
+  }
+
+  /** Whether a part above that of `index` has the name or withholds it. */
+  covers(type: TypeUrl, index: number, name: string): boolean {
+    for (let i = index + 1; i < this.parts.length; i++) {
+      const table = this.parts[i]?.table(type);
+      if (table !== undefined && (table.get(name) !== undefined || table.hides(name))) return true;
     }
     return false;
   }
