@@ -26,6 +26,7 @@ export class Index<V> implements KeySource<ReadonlySet<string>> {
   readonly graph: Graph;
   readonly level: number;
   private readonly extract: (value: V, key: string) => Iterable<string>;
+  /** Those that have keys, and those that are read. */
   private readonly buckets = new Map<string, Bucket>();
   private readonly listeners = new Map<string, Set<(key: string, present: boolean) => void>>();
   private readonly bucketListeners = new Set<KeyListener<ReadonlySet<string>>>();
@@ -38,9 +39,10 @@ export class Index<V> implements KeySource<ReadonlySet<string>> {
 
   /** Keys with this index value, in no order. Depends on membership, not on the values. */
   keys(value: string): ReadonlySet<string> {
+    if (!this.graph.recording) return this.buckets.get(value)?.keys ?? none;
     const bucket = this.bucket(value);
-    bucket.members.get();
-    return bucket.keys;
+    (bucket.members ??= new BucketCell(bucket, 0)).get();
+    return bucket.keys ?? none;
   }
 
   get(value: string): ReadonlySet<string> | undefined {
@@ -53,12 +55,14 @@ export class Index<V> implements KeySource<ReadonlySet<string>> {
   }
 
   *keysNow(): Iterable<string> {
-    for (const [value, bucket] of this.buckets) if (bucket.keys.size > 0) yield value;
+    for (const [value, bucket] of this.buckets) if (bucket.keys !== undefined) yield value;
   }
 
   /** Whether any key has this value. Changes only between none and some. */
   has(value: string): boolean {
-    return this.bucket(value).some.get();
+    if (!this.graph.recording) return this.buckets.get(value)?.keys !== undefined;
+    const bucket = this.bucket(value);
+    return (bucket.some ??= new BucketCell(bucket, bucket.keys !== undefined)).get();
   }
 
   /** Index values that come into use or go out of it, and changes of membership. */
@@ -88,46 +92,62 @@ export class Index<V> implements KeySource<ReadonlySet<string>> {
 
   private change(value: string, key: string, present: boolean): void {
     const bucket = this.bucket(value);
-    const first = bucket.keys.size === 0;
-    if (present) bucket.keys.add(key);
-    else bucket.keys.delete(key);
-    bucket.members.set(bucket.members.peek() + 1);
-    bucket.some.set(bucket.keys.size > 0);
+    const before = bucket.keys;
+    const keys = before ?? new Set<string>();
+    if (present) keys.add(key);
+    else keys.delete(key);
+    const now = keys.size === 0 ? undefined : keys;
+    bucket.keys = now;
+    bucket.members?.set(bucket.members.peek() + 1);
+    bucket.some?.set(now !== undefined);
     for (const listener of this.listeners.get(value) ?? []) listener(key, present);
-    const now = bucket.keys.size === 0 ? undefined : bucket.keys;
-    for (const listener of this.bucketListeners) listener(value, now, first ? undefined : bucket.keys);
-    if (now === undefined) this.drop(value, bucket);
+    for (const listener of this.bucketListeners) listener(value, now, before);
+    if (now === undefined) bucket.forget();
   }
 
   private bucket(value: string): Bucket {
     let bucket = this.buckets.get(value);
-    if (bucket === undefined) {
-      const created: Bucket = {
-        keys: new Set(),
-        members: new Cell(this.graph, 0, undefined, () => this.drop(value, created)),
-        some: new Cell(this.graph, false, undefined, () => this.drop(value, created)),
-      };
-      this.buckets.set(value, (bucket = created));
-    }
+    if (bucket === undefined) this.buckets.set(value, (bucket = new Bucket(this.graph, this.buckets, value)));
     return bucket;
-  }
-
-  private drop(value: string, bucket: Bucket): void {
-    if (
-      bucket.keys.size === 0 &&
-      bucket.members.subs === undefined &&
-      bucket.some.subs === undefined &&
-      this.buckets.get(value) === bucket
-    ) {
-      this.buckets.delete(value);
-    }
   }
 }
 
-interface Bucket {
-  readonly keys: Set<string>;
-  readonly members: Cell<number>;
-  readonly some: Cell<boolean>;
+/** Keys with one index value. A mesh has tens of them for each service, most of them empty and read for one of two questions: all is made when it is needed. */
+class Bucket {
+  readonly graph: Graph;
+  private readonly all: Map<string, Bucket>;
+  private readonly value: string;
+  /** Undefined where there is none. */
+  keys: Set<string> | undefined = undefined;
+  members: BucketCell<number> | undefined = undefined;
+  some: BucketCell<boolean> | undefined = undefined;
+
+  constructor(graph: Graph, all: Map<string, Bucket>, value: string) {
+    this.graph = graph;
+    this.all = all;
+    this.value = value;
+  }
+
+  /** Drops what nobody reads, and itself where nothing is left. */
+  forget(): void {
+    if (this.members !== undefined && this.members.subs === undefined) this.members = undefined;
+    if (this.some !== undefined && this.some.subs === undefined) this.some = undefined;
+    const unused = this.keys === undefined && this.members === undefined && this.some === undefined;
+    if (unused && this.all.get(this.value) === this) this.all.delete(this.value);
+  }
+}
+
+class BucketCell<T> extends Cell<T> {
+  private readonly bucket: Bucket;
+
+  constructor(bucket: Bucket, value: T) {
+    super(bucket.graph, value);
+    this.bucket = bucket;
+  }
+
+  override unwatched(): void {
+    this.bucket.forget();
+  }
 }
 
 const none: ReadonlySet<string> = new Set<string>();
@@ -170,8 +190,9 @@ abstract class Base<V> implements KeySource<V> {
 
 /** Values that are written, not computed. */
 export class SourceCollection<V> extends Base<V> {
-  private readonly cells = new Map<string, Cell<V | undefined>>();
-  private readonly objectOf: (value: V) => ObjectKey | undefined;
+  private readonly cells = new Map<string, SourceCell<V>>();
+  /** @internal */
+  readonly objectOf: (value: V) => ObjectKey | undefined;
 
   /** `objectOf` names the object that an entry is, for provenance. The level is 0 for what comes from outside. */
   constructor(graph: Graph, name: string, objectOf: (value: V) => ObjectKey | undefined, level = 0) {
@@ -180,7 +201,8 @@ export class SourceCollection<V> extends Base<V> {
   }
 
   get(key: string): V | undefined {
-    return this.cell(key).get();
+    const cell = this.graph.recording ? this.cell(key) : this.cells.get(key);
+    return cell?.get();
   }
 
   peek(key: string): V | undefined {
@@ -208,15 +230,35 @@ export class SourceCollection<V> extends Base<V> {
     if (cell.subs === undefined) this.cells.delete(key);
   }
 
-  private cell(key: string): Cell<V | undefined> {
+  private cell(key: string): SourceCell<V> {
     let cell = this.cells.get(key);
-    if (cell === undefined) {
-      const created: Cell<V | undefined> = new Cell<V | undefined>(this.graph, undefined, this.objectOf, () => {
-        if (created.peek() === undefined && this.cells.get(key) === created) this.cells.delete(key);
-      });
-      this.cells.set(key, (cell = created));
-    }
+    if (cell === undefined) this.cells.set(key, (cell = new SourceCell(this, key)));
     return cell;
+  }
+
+  /** @internal An absent key is known only while it is read. */
+  unread(key: string, cell: SourceCell<V>): void {
+    if (cell.peek() === undefined && this.cells.get(key) === cell) this.cells.delete(key);
+  }
+}
+
+class SourceCell<V> extends Cell<V | undefined> {
+  private readonly owner: SourceCollection<V>;
+  private readonly key: string;
+
+  constructor(owner: SourceCollection<V>, key: string) {
+    super(owner.graph, undefined);
+    this.owner = owner;
+    this.key = key;
+  }
+
+  override get object(): ObjectKey | undefined {
+    const value = this.peek();
+    return value === undefined ? undefined : this.owner.objectOf(value);
+  }
+
+  override unwatched(): void {
+    this.owner.unread(this.key, this);
   }
 }
 
@@ -254,6 +296,22 @@ class Entry<I, V> extends Eager<V> {
   }
 }
 
+/** A key that was read and has no entry. Its value is whether one has come. */
+class AbsentCell extends Cell<boolean> {
+  private readonly all: Map<string, AbsentCell>;
+  private readonly key: string;
+
+  constructor(graph: Graph, all: Map<string, AbsentCell>, key: string) {
+    super(graph, false);
+    this.all = all;
+    this.key = key;
+  }
+
+  override unwatched(): void {
+    if (this.all.get(this.key) === this) this.all.delete(this.key);
+  }
+}
+
 export interface DerivedOptions<I, V> {
   readonly name: string;
   /** One entry per key of it. */
@@ -271,7 +329,7 @@ export interface DerivedOptions<I, V> {
 /** One value per key of another collection. */
 export class Derived<I, V> extends Base<V> implements Stage {
   private readonly entries = new Map<string, Entry<I, V>>();
-  private readonly absent = new Map<string, Cell<boolean>>();
+  private readonly absent = new Map<string, AbsentCell>();
   private queueNow: Entry<I, V>[] = [];
   private removed = new Set<string>();
   private readonly options: DerivedOptions<I, V>;
@@ -287,13 +345,9 @@ export class Derived<I, V> extends Base<V> implements Stage {
   get(key: string): V | undefined {
     const entry = this.entries.get(key);
     if (entry !== undefined) return entry.get();
+    if (!this.graph.recording) return undefined;
     let cell = this.absent.get(key);
-    if (cell === undefined) {
-      const created = new Cell(this.graph, false, undefined, () => {
-        if (this.absent.get(key) === created) this.absent.delete(key);
-      });
-      this.absent.set(key, (cell = created));
-    }
+    if (cell === undefined) this.absent.set(key, (cell = new AbsentCell(this.graph, this.absent, key)));
     cell.get();
     return undefined;
   }

@@ -166,27 +166,23 @@ export class Graph {
   }
 }
 
-/** A source value. Writing the same value (by `===`) is no change. */
+/** A source value. Writing the same value (by `===`) is no change. There are tens of them for each service: a subclass adds what it needs, no closures. */
 export class Cell<T> extends Node {
   private readonly graph: Graph;
   private current: T;
   private pending: T;
-  private readonly objectOf: ((value: NonNullable<T>) => ObjectKey | undefined) | undefined;
-  private readonly dropped: (() => void) | undefined;
 
-  constructor(graph: Graph, value: T, objectOf?: (value: NonNullable<T>) => ObjectKey | undefined, dropped?: () => void) {
+  constructor(graph: Graph, value: T) {
     super();
     this.graph = graph;
     this.current = value;
     this.pending = value;
-    this.objectOf = objectOf;
-    this.dropped = dropped;
     this.flags = Mutable;
   }
 
   /** The object that this value is, when it is one. */
   get object(): ObjectKey | undefined {
-    return this.pending === undefined || this.pending === null ? undefined : this.objectOf?.(this.pending);
+    return undefined;
   }
 
   get(): T {
@@ -214,9 +210,8 @@ export class Cell<T> extends Node {
     return changed;
   }
 
-  override unwatched(): void {
-    this.dropped?.();
-  }
+  /** Nothing reads it any more. */
+  override unwatched(): void {}
 }
 
 /** A value computed from others. */
