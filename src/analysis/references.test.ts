@@ -99,4 +99,19 @@ describe('references', () => {
     ]);
     expect(mesh.problems()).toEqual(['VirtualService/a/a-young spec.hosts[0] Conflict']);
   });
+
+  it('a subset that an older rule for the host has too', () => {
+    const subsets = (...names: string[]): object => ({
+      host: 'reviews',
+      subsets: names.map((name) => ({ name, labels: { version: name } })),
+    });
+    const mesh = watch([
+      reviews,
+      object('DestinationRule', 'new', subsets('v1', 'v2'), '2026-02-02T00:00:00Z'),
+      object('DestinationRule', 'old', subsets('v2', 'v3'), '2026-01-01T00:00:00Z'),
+    ]);
+    expect(mesh.problems()).toEqual(['DestinationRule/a/new spec.subsets[1].name Conflict']);
+    mesh.remove('DestinationRule/a/old');
+    expect(mesh.problems()).toEqual([]);
+  });
 });

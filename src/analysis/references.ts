@@ -1,5 +1,5 @@
 /** What objects name and nobody has: hosts, ports, subsets and gateways, and rules of which another one has taken the host. */
-import { byAge, type ConfigObject, type ObjectKey } from '../apis/object.ts';
+import { byAge, keyOf, type ConfigObject, type ObjectKey } from '../apis/object.ts';
 import type { Problem } from '../apis/problem.ts';
 import { fieldPath, indexPath } from '../lib/path.ts';
 import type { Mesh } from '../mesh/mesh.ts';
@@ -137,6 +137,28 @@ function otherRoutesOf(mesh: Mesh, virtualService: MeshVirtualService, host: str
 }
 
 function destinationRuleProblems(mesh: Mesh, rule: MeshDestinationRule): Problem[] {
+  return [...hostProblems(mesh, rule), ...subsetProblems(mesh, rule)];
+}
+
+/** Rules of one namespace for one host are merged: of subsets with one name the oldest holds. */
+function subsetProblems(mesh: Mesh, { namespace, host, spec, objects }: MeshDestinationRule): Problem[] {
+  const keys = mesh.rulesByHost.keys(`${namespace}|${host}`);
+  const [object] = objects;
+  if (keys.size < 2 || object === undefined || spec.subsets === undefined) return [];
+  const rules = [...keys].flatMap((key) => mesh.objects.kinds.DestinationRule.get(key) ?? []).sort(byAge);
+  const older = rules.slice(
+    0,
+    rules.findIndex((rival) => keyOf(rival) === object),
+  );
+  return spec.subsets.flatMap(({ name }, i): Problem[] => {
+    const owner = older.find((rival) => rival.spec.subsets?.some((subset) => subset.name === name) === true);
+    if (owner === undefined) return [];
+    const message = `${keyOf(owner)} is older and has subset ${name} of ${host} too, which holds; give this one another name`;
+    return [{ object, path: fieldPath(indexPath('spec.subsets', i), 'name'), reason: 'Conflict', severity: 'warning', message }];
+  });
+}
+
+function hostProblems(mesh: Mesh, rule: MeshDestinationRule): Problem[] {
   if (mesh.servicesByPattern.has(rule.host) || mesh.servicesByHost.has(rule.host)) return [];
   const [object] = rule.objects;
   if (object === undefined) return [];

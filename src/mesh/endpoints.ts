@@ -12,11 +12,13 @@ export interface ServiceEndpoints {
   readonly endpoints: readonly Endpoint[];
   /** Distinct SPIFFE ids of the endpoints, sorted. */
   readonly identities: readonly string[];
+  /** Endpoints that are left out until their pod is known. */
+  readonly pendingPods: number;
 }
 
 /** Reads through the mesh, so that an endpoint's change costs the services that have it. */
 export function serviceEndpoints(mesh: Mesh, service: Service): ServiceEndpoints {
-  const endpoints: Endpoint[] = sliceEndpoints(mesh, service);
+  const { endpoints, pendingPods } = sliceEndpoints(mesh, service);
   const trustDomain = mesh.objects.meshConfig().trustDomain;
   for (const workload of workloadsOf(mesh, service)) {
     const mtls = mesh.peerAuthentication(workload.namespace, workload.labels);
@@ -48,7 +50,7 @@ export function serviceEndpoints(mesh: Mesh, service: Service): ServiceEndpoints
   endpoints.sort(
     (a, b) => compare(a.address, b.address) || a.port - b.port || compare(a.object, b.object) || compare(a.servicePort, b.servicePort),
   );
-  return { endpoints, identities: [...new Set(endpoints.map((e) => e.identity).filter((i) => i !== ''))].sort() };
+  return { endpoints, identities: [...new Set(endpoints.map((e) => e.identity).filter((i) => i !== ''))].sort(), pendingPods };
 }
 
 function workloadsOf(mesh: Mesh, service: Service): Workload[] {
@@ -89,7 +91,11 @@ export function workloadPort(port: ServicePort, workload: WorkloadPorts): number
 
 /** Same endpoints in the same order, field by field. */
 export function sameEndpoints(a: ServiceEndpoints, b: ServiceEndpoints): boolean {
-  return a.endpoints.length === b.endpoints.length && a.endpoints.every((e, i) => sameEndpoint(e, b.endpoints[i]));
+  return (
+    a.pendingPods === b.pendingPods &&
+    a.endpoints.length === b.endpoints.length &&
+    a.endpoints.every((e, i) => sameEndpoint(e, b.endpoints[i]))
+  );
 }
 
 function sameEndpoint(a: Endpoint, b: Endpoint | undefined): boolean {

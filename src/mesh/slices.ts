@@ -24,8 +24,9 @@ interface Found {
  * Endpoints of all clusters that are ready. Without any, those that end and still serve, as kube-proxy falls back. One whose pod is not known yet, or not
  * yet at that address, is left out until it is: without the pod nobody knows who it is. Recorded reads, also of what is missing.
  */
-export function sliceEndpoints(mesh: Mesh, service: Service): Endpoint[] {
-  if (service.registry !== 'Kubernetes') return [];
+export function sliceEndpoints(mesh: Mesh, service: Service): { readonly endpoints: Endpoint[]; readonly pendingPods: number } {
+  if (service.registry !== 'Kubernetes') return { endpoints: [], pendingPods: 0 };
+  let pendingPods = 0;
   const ready: Found[] = [];
   const ending: Found[] = [];
   const local = isClusterLocal(service.host, mesh.objects.meshConfig());
@@ -43,6 +44,7 @@ export function sliceEndpoints(mesh: Mesh, service: Service): Endpoint[] {
       }
       const pod = mesh.pods.get(`${ref.namespace ?? slice.namespace}/${ref.name}${inCluster(slice.origin.cluster)}`);
       if (pod !== undefined && endpoint.addresses.some((address) => pod.addresses.includes(address))) list.push({ slice, endpoint, pod });
+      else pendingPods++;
     }
   }
   const found = ready.length > 0 ? ready : ending;
@@ -53,7 +55,7 @@ export function sliceEndpoints(mesh: Mesh, service: Service): Endpoint[] {
       endpoints.set(`${endpoint.servicePort}|${endpoint.port}|${endpoint.address}|${endpoint.cluster}`, endpoint);
     }
   }
-  return [...endpoints.values()];
+  return { endpoints: [...endpoints.values()], pendingPods };
 }
 
 function endpointsOf(mesh: Mesh, service: Service, { slice, endpoint, pod }: Found): Endpoint[] {
