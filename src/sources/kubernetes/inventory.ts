@@ -44,7 +44,7 @@ export class Inventory {
 
   /** The object that is gone, if it was this stream's. */
   delete(stream: Stream, namespace: string, name: string): ConfigObject | undefined {
-    const key = objectKey(stream.kind.kind, namespace, name);
+    const key = objectKey(stream.kind.kind, namespace, name, this.cluster);
     const entry = this.entries.get(key);
     if (entry === undefined || entry.stream !== stream) return undefined;
     this.entries.delete(key);
@@ -80,7 +80,7 @@ export class Inventory {
 }
 
 /** The same but for its version: pods and nodes change their status often, and what is kept of them seldom. */
-function sameContent(a: ConfigObject, b: ConfigObject): boolean {
+export function sameContent(a: ConfigObject, b: ConfigObject): boolean {
   return content(a) === content(b);
 }
 

@@ -66,11 +66,11 @@ describe('KubernetesSource', () => {
     const source = await cluster.start({ cluster: 'c1' });
     await source.ready;
     expect(cluster.sink.changes).toHaveLength(1);
-    expect(cluster.keys()).toEqual(['Namespace//shop', 'Service/shop/reviews']);
+    expect(cluster.keys()).toEqual(['Namespace//shop@c1', 'Service/shop/reviews@c1']);
     expect([...cluster.sink.objects.values()].map((o) => o.origin)).toContainEqual({ cluster: 'c1', resourceVersion: '101' });
     cluster.server.put(paths.services, 'shop', 'ratings', { ports: [{ port: 80 }] });
     cluster.server.delete(paths.services, 'shop', 'reviews');
-    await cluster.sink.until(() => cluster.keys().join() === 'Namespace//shop,Service/shop/ratings');
+    await cluster.sink.until(() => cluster.keys().join() === 'Namespace//shop@c1,Service/shop/ratings@c1');
   });
 
   it('keeps of a pod what makes it a workload, and says nothing of other changes', async () => {

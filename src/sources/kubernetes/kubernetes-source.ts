@@ -14,20 +14,31 @@ import type { Transport } from '../../kubernetes/transport.ts';
 import type { ObjectSink, ObjectSource, SourceLogger } from '../source.ts';
 import { Inventory } from './inventory.ts';
 import { NamespaceSelection, type LabelSelector } from './selection.ts';
-import { metadataAccept, pathOf, streamsOf, type Stream } from './streams.ts';
+import { isBuiltIn, metadataAccept, pathOf, remoteStreams, streamsOf, type Stream } from './streams.ts';
 
 export interface KubernetesSourceOptions {
   readonly transport: Transport;
-  /** Id of a remote cluster, for the origin of its objects. */
+  /** Id of a remote cluster: what is read of it is what its endpoints are made of, and its objects have the id in their origin. */
   readonly cluster?: string;
   /** Where ConfigMap `istio` is. Default `istio-system`. */
   readonly rootNamespace?: string;
-  /** In place of those of ConfigMap `istio`. */
+  /** In place of those of ConfigMap `istio`; a remote cluster's are given it by whoever reads that. */
   readonly discoverySelectors?: readonly LabelSelector[];
+  /** Those of ConfigMap `istio`, whenever they change. */
+  readonly onDiscoverySelectors?: (selectors: readonly LabelSelector[]) => void;
+  /** What is wrong at present with any of the collections, after each change of it. */
+  readonly onFaults?: (faults: readonly CollectionFault[]) => void;
   readonly logger?: SourceLogger;
   readonly clock?: Clock;
   readonly limits?: Partial<ListWatchLimits>;
   readonly backoff?: BackoffOptions;
+}
+
+export interface CollectionFault extends ListWatchFault {
+  /** `pods`. */
+  readonly collection: string;
+  /** What to grant where permission is missing: `endpointslices.discovery.k8s.io`. */
+  readonly resource: string;
 }
 
 type Raw = Record<string, unknown>;
@@ -67,7 +78,8 @@ export class KubernetesSource implements ObjectSource {
     this.discovery = new Discovery({ transport: options.transport, clock: this.clock });
     this.inventory = new Inventory(options.cluster);
     if (options.discoverySelectors !== undefined) this.selection.setSelectors(options.discoverySelectors);
-    this.watched = streamsOf(options.rootNamespace ?? 'istio-system').map((stream) => this.watchOf(stream));
+    const streams = options.cluster === undefined ? streamsOf(options.rootNamespace ?? 'istio-system') : remoteStreams();
+    this.watched = streams.map((stream) => this.watchOf(stream));
     this.unsynced = new Set(this.watched);
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.ready = promise;
@@ -75,6 +87,19 @@ export class KubernetesSource implements ObjectSource {
     this.rejectReady = reject;
     // `run` rejects with the same error; who does not wait for `ready` shall not be told twice.
     promise.catch(() => {});
+  }
+
+  waitingFor(): readonly string[] {
+    if (this.loaded) return [];
+    const reading = [...this.unsynced].filter(({ fault }) => fault === undefined).map(({ stream }) => stream.name);
+    const faults = [...this.unsynced].flatMap(({ stream, fault }) => (fault === undefined ? [] : [sayFault(stream, fault)]));
+    return reading.length === 0 ? faults : [...faults, `still to be read: ${reading.join(', ')}`];
+  }
+
+  /** Of a remote cluster none: whoever has its credential is told, by `onFaults`. */
+  problems(): readonly Problem[] {
+    if (this.options.cluster !== undefined) return [];
+    return this.watched.flatMap(({ stream, fault }) => problemOf(stream, fault));
   }
 
   async run(sink: ObjectSink, signal: AbortSignal): Promise<void> {
@@ -100,6 +125,11 @@ export class KubernetesSource implements ObjectSource {
     }
   }
 
+  /** From now on, for a source that was given its selectors. */
+  setDiscoverySelectors(selectors: readonly LabelSelector[]): void {
+    if (this.selection.setSelectors(selectors)) this.readAnew();
+  }
+
   private watchOf(stream: Stream): Watched {
     const { transport, limits, backoff } = this.options;
     const watched: Watched = {
@@ -110,7 +140,7 @@ export class KubernetesSource implements ObjectSource {
         transport,
         clock: this.clock,
         resolve: async () => {
-          const version = await this.discovery.servedVersion(stream.kind);
+          const version = isBuiltIn(stream.kind) ? stream.kind.versions[0] : await this.discovery.servedVersion(stream.kind);
           if (version === undefined) return undefined;
           watched.apiVersion = apiVersionOf(stream.kind, version);
           return {
@@ -160,7 +190,9 @@ export class KubernetesSource implements ObjectSource {
     if (this.options.discoverySelectors !== undefined) return;
     const parsed = object === undefined ? undefined : meshConfigOf(object);
     if (parsed?.valid === false) return;
-    if (this.selection.setSelectors(parsed?.config.discoverySelectors ?? [])) this.readAnew();
+    const selectors = parsed?.config.discoverySelectors ?? [];
+    this.setDiscoverySelectors(selectors);
+    this.options.onDiscoverySelectors?.(selectors);
   }
 
   /** What was left out on arrival is nowhere: only a list brings it. */
@@ -177,10 +209,20 @@ export class KubernetesSource implements ObjectSource {
   private faulted(watched: Watched, fault: ListWatchFault | undefined): void {
     const { stream } = watched;
     watched.fault = fault;
-    const fields = { collection: stream.name, ...(fault?.status !== undefined && { status: fault.status }) };
+    // Of everything else a lack would be served: routes that are missing, or denials.
+    if (fault?.type === 'refused' && stream.optional === true) this.unsynced.delete(watched);
+    const { cluster, onFaults } = this.options;
+    const fields = {
+      ...(cluster !== undefined && { cluster }),
+      collection: stream.name,
+      ...(fault?.status !== undefined && { status: fault.status }),
+    };
+    const unread = cluster === undefined ? 'this replica is not ready before it is' : 'nothing of the cluster is known yet';
+    const consequence = this.unsynced.has(watched) ? unread : 'what was last read stays in force';
     if (fault === undefined) this.options.logger?.info(fields, 'read again');
     else if (fault.type === 'not-served') this.options.logger?.info(fields, 'not served by the API server; waiting for it');
-    else this.options.logger?.warn({ ...fields, reason: fault.message }, 'cannot be read; what was last read stays in force');
+    else this.options.logger?.warn({ ...fields, reason: sayFault(stream, fault) }, `cannot be read; ${consequence}`);
+    onFaults?.(this.watched.flatMap((one) => (one.fault === undefined ? [] : [{ ...one.fault, ...namesOf(one.stream) }])));
     this.schedule();
   }
 
@@ -191,7 +233,7 @@ export class KubernetesSource implements ObjectSource {
 
   private deliver(): void {
     this.cancelDelivery = undefined;
-    const change = this.inventory.takeChange(this.watched.flatMap(({ stream, fault }) => problemOf(stream, fault)));
+    const change = this.inventory.takeChange(this.problems());
     this.options.logger?.debug(
       { upserts: change.upserts.length, deletes: change.deletes.length, problems: change.problems.length },
       'read from the cluster',
@@ -207,11 +249,19 @@ function decidesSelection({ stream }: Watched): boolean {
   return stream.kind.kind === 'Namespace' || stream.kind.kind === 'ConfigMap';
 }
 
+function namesOf({ name, kind }: Stream): { readonly collection: string; readonly resource: string } {
+  return { collection: name, resource: kind.group === '' ? kind.plural : `${kind.plural}.${kind.group}` };
+}
+
 /** Only what somebody can do something about: a server that is away comes back. */
 function problemOf(stream: Stream, fault: ListWatchFault | undefined): Problem[] {
   if (fault?.type !== 'refused') return [];
-  const { kind } = stream;
-  const grant = fault.status === 403 ? `; grant get, list and watch on ${kind.plural}${kind.group === '' ? '' : `.${kind.group}`}` : '';
-  const message = `the API server refuses ${stream.name}: ${fault.message}${grant}`;
-  return [{ object: objectKey(kind.kind, stream.namespace ?? '', ''), path: '', reason: 'Refused', severity: 'error', message }];
+  const object = objectKey(stream.kind.kind, stream.namespace ?? '', '');
+  return [{ object, path: '', reason: 'Refused', severity: 'error', message: sayFault(stream, fault) }];
+}
+
+function sayFault(stream: Stream, fault: ListWatchFault): string {
+  if (fault.type !== 'refused') return `${stream.name}: ${fault.message}`;
+  const grant = fault.status === 403 ? `; grant get, list and watch on ${namesOf(stream).resource}` : '';
+  return `the API server refuses ${stream.name}: ${fault.message}${grant}`;
 }

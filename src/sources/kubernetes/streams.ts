@@ -16,6 +16,8 @@ export interface Stream {
   readonly fieldSelector?: string;
   /** The server sends the metadata alone. */
   readonly metadataOnly?: true;
+  /** Traffic does not depend on it: where it may not be read, the rest goes on without it. */
+  readonly optional?: true;
   /** The object as a manifest would have it, without type; undefined where it is of no use here. */
   readonly trim: (object: RawObject) => Record<string, unknown> | undefined;
 }
@@ -24,8 +26,21 @@ export function streamsOf(rootNamespace: string): Stream[] {
   return [
     ...(kinds as readonly KindSchema[]).flatMap((kind) => streamsOfKind(kind, rootNamespace)),
     // Nobody reads them, but whoever installed one is to be told that it has no effect: their names are enough.
-    ...untranslatedKinds.filter(isUnread).map((kind): Stream => ({ name: kind.plural, kind, metadataOnly: true, trim: trimMetadata })),
+    ...untranslatedKinds
+      .filter(isUnread)
+      .map((kind): Stream => ({ name: kind.plural, kind, metadataOnly: true, optional: true, trim: trimMetadata })),
   ];
+}
+
+/** What makes the endpoints of a remote cluster. Configuration, mesh configuration and Secrets are those of one cluster alone. */
+export function remoteStreams(): Stream[] {
+  const read = new Set(['Service', 'EndpointSlice', 'Pod', 'Node', 'Namespace']);
+  return (kinds as readonly KindSchema[]).filter(({ kind }) => read.has(kind)).flatMap((kind) => streamsOfKind(kind, ''));
+}
+
+/** Every API server has these in their stable version: one that says it has none is no API server, or not yet. */
+export function isBuiltIn({ group }: WatchedKind): boolean {
+  return group === '' || group === 'discovery.k8s.io';
 }
 
 /** Kinds of Istio that have no schema here. */
