@@ -14,7 +14,15 @@ function server(views: Partial<AdminViews> = {}): FastifyInstance {
   const log = createLog({}, { write: (line) => logged.push(line) });
   const metrics = createMetrics({ version: '0.1.0', nowMs: () => 0, serviceCount: () => 0, virtualServiceCount: () => 0 });
   return monitoringServer({
-    views: { streams: () => [], problems: () => [], services: () => [], endpoints: () => [], dump: async () => undefined, ...views },
+    views: {
+      streams: () => [],
+      problems: () => [],
+      services: () => [],
+      endpoints: () => [],
+      dump: async () => undefined,
+      replicas: () => ({ self: 'a', leader: '', replicas: [] }),
+      ...views,
+    },
     metrics: metrics.registry,
     log,
     version: { version: '0.1.0', node: 'v24', envoy: '1.40' },
@@ -110,10 +118,13 @@ test('the index links every page, and a body that is too long is refused', async
   expect((await app.inject({ method: 'PUT', url: '/scopez', payload: { ads: 'x'.repeat(5000) } })).statusCode).toBe(413);
 });
 
-test('/ready follows the first translation', async () => {
-  let ready = false;
-  const app = readinessServer(() => ready);
-  expect((await app.inject('/ready')).statusCode).toBe(503);
-  ready = true;
-  expect((await app.inject('/ready')).statusCode).toBe(200);
+test('/ready says why it is not', async () => {
+  let reasons: string[] | undefined = ['still to be read: pods', 'the API server refuses services: forbidden'];
+  const app = readinessServer(() => reasons);
+  const before = await app.inject('/ready');
+  expect(before.statusCode).toBe(503);
+  expect(before.body).toBe('not ready\nstill to be read: pods\nthe API server refuses services: forbidden\n');
+  reasons = undefined;
+  const after = await app.inject('/ready');
+  expect([after.statusCode, after.body]).toEqual([200, 'ready\n']);
 });

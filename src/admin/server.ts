@@ -54,6 +54,7 @@ export function monitoringServer(options: MonitoringOptions): FastifyInstance {
     local.get('/debug/registryz', async (request, reply) => json(request, reply, views.services()));
     local.get('/debug/endpointz', async (request, reply) => json(request, reply, views.endpoints()));
     local.get('/debug/problems', async (request, reply) => json(request, reply, views.problems()));
+    local.get('/debug/replicas', async (request, reply) => json(request, reply, views.replicas()));
     local.get('/debug/config_dump', async (request, reply) => {
       const proxy = query(request, 'proxyID');
       if (proxy === undefined)
@@ -76,12 +77,13 @@ export function monitoringServer(options: MonitoringOptions): FastifyInstance {
   return app;
 }
 
-/** `/ready`: 200 from the moment that the first full translation is done, 503 before. Not yet listening. */
-export function readinessServer(ready: () => boolean): FastifyInstance {
+/** `/ready`: 200 while `notReady` gives nothing, else 503 with the reasons that it gives. Not yet listening. */
+export function readinessServer(notReady: () => readonly string[] | undefined): FastifyInstance {
   const app = limitedServer();
   app.get('/ready', async (_request, reply) => {
-    void reply.code(ready() ? 200 : 503);
-    return ready() ? 'ready\n' : 'the first translation is not done yet\n';
+    const reasons = notReady();
+    void reply.type('text/plain; charset=utf-8').code(reasons === undefined ? 200 : 503);
+    return reasons === undefined ? 'ready\n' : ['not ready', ...reasons, ''].join('\n');
   });
   return app;
 }
@@ -91,6 +93,7 @@ const pages: readonly DebugPage[] = [
   { path: '/debug/registryz', what: 'services of the mesh' },
   { path: '/debug/endpointz', what: 'endpoints by service' },
   { path: '/debug/config_dump?proxyID=NAME.NAMESPACE', what: "a proxy's configuration as Envoy's own dump has it, private keys left out" },
+  { path: '/debug/replicas', what: 'the replicas of this control plane, how many proxies each serves, and who leads' },
   { path: '/debug/problems', what: 'what is wrong with objects: file, line, path and what to do' },
   { path: '/scopez', what: `levels of the log scopes (${Object.keys(logScopes).join(', ')}); PUT {"ads": "debug"} changes them` },
   { path: '/metrics', what: 'Prometheus metrics' },

@@ -15,6 +15,8 @@ export interface AdminViews {
    * a change is being translated.
    */
   dump(connectionId: string): Promise<unknown>;
+  /** The replicas of this control plane, and which of them leads; empty where none is known to. */
+  replicas(): { readonly self: string; readonly leader: string; readonly replicas: readonly unknown[] };
 }
 
 export interface ServiceEndpoints {

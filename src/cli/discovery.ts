@@ -3,7 +3,7 @@ import { homedir, hostname } from 'node:os';
 import { delimiter, resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { parseLogLevels, scopeNames, type LogLevels } from '../admin/log.ts';
-import type { ConfigPlace, DiscoveryOptions, ListenAddress } from '../discovery/options.ts';
+import type { ConfigPlace, DiscoveryOptions, Instance, ListenAddress } from '../discovery/options.ts';
 import { defaultStateFolder } from '../identity/statefolder.ts';
 import { parseDuration } from './duration.ts';
 import { CliError, exitCodes } from './exit.ts';
@@ -80,12 +80,7 @@ Exit status: 0 stopped by a signal, 1 it could not start or go on, 2 the command
 export function discoveryOptions(flags: DiscoveryFlags, env: Readonly<Record<string, string | undefined>>, home: string): DiscoveryOptions {
   return {
     config: configPlace(flags.config, env),
-    instance: {
-      namespace: flags.namespace ?? env['POD_NAMESPACE'] ?? 'istio-system',
-      revision: flags.revision ?? env['REVISION'] ?? 'default',
-      replica: env['POD_NAME'] ?? `${hostname()}-${process.pid}`,
-      clusterId: flags.clusterId ?? env['CLUSTER_ID'] ?? 'Kubernetes',
-    },
+    instance: instanceOf(flags, env),
     stateDir: resolve(flags.state ?? defaultStateFolder(env, home)),
     ...(flags.meshConfig === undefined ? {} : { meshConfigFile: resolve(flags.meshConfig) }),
     grpc: flags.grpcAddress,
@@ -95,6 +90,24 @@ export function discoveryOptions(flags: DiscoveryFlags, env: Readonly<Record<str
     logLevels: flags.logLevel,
     certificateTtlMs: flags.certificateTtl,
     version: packageVersion(),
+  };
+}
+
+function instanceOf(flags: DiscoveryFlags, env: Readonly<Record<string, string | undefined>>): Instance {
+  const { POD_NAME: podName, POD_UID: uid, POD_IP: address } = env;
+  return {
+    namespace: flags.namespace ?? env['POD_NAMESPACE'] ?? 'istio-system',
+    revision: flags.revision ?? env['REVISION'] ?? 'default',
+    // It becomes part of the names of objects.
+    replica:
+      podName ??
+      `${hostname()
+        .toLowerCase()
+        .replace(/[^a-z0-9]+/g, '-')
+        .slice(0, 63)}-${process.pid}`,
+    ...(podName !== undefined && uid !== undefined && { pod: { name: podName, uid } }),
+    ...(address !== undefined && { address }),
+    clusterId: flags.clusterId ?? env['CLUSTER_ID'] ?? 'Kubernetes',
   };
 }
 

@@ -14,8 +14,16 @@ export interface ControllersOptions {
   readonly log: Log;
 }
 
-/** Takes part in the election from now on. The result stops it, and gives the lease up if this replica leads. */
-export function startControllers({ cluster, instance, controllers, log }: ControllersOptions): () => Promise<void> {
+export interface Leadership {
+  readonly leading: boolean;
+  /** The replica that leads, as last seen; empty for none. */
+  readonly leader: string;
+  /** Ends the controllers and gives the lease up if this replica leads. */
+  stop(): Promise<void>;
+}
+
+/** Takes part in the election from now on. */
+export function startControllers({ cluster, instance, controllers, log }: ControllersOptions): Leadership {
   const logger = log.scope('controllers');
   const { namespace, revision, replica } = instance;
   const election = new LeaseElection({
@@ -38,9 +46,18 @@ export function startControllers({ cluster, instance, controllers, log }: Contro
     },
     stop.signal,
   );
-  return async () => {
-    stop.abort();
-    await running;
+  running.catch((error: unknown) => logger.error({ err: error }, 'fault in the leader election'));
+  return {
+    get leading() {
+      return election.leading;
+    },
+    get leader() {
+      return election.currentHolder;
+    },
+    stop: async () => {
+      stop.abort();
+      await running;
+    },
   };
 }
 

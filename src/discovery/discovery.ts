@@ -1,5 +1,6 @@
 /** The composition root: builds the daemon from its parts, starts it, and stops it when the signal says so. */
 import { readFile } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { configDump } from '../admin/dump.ts';
 import { createLog, type Log } from '../admin/log.ts';
@@ -21,7 +22,7 @@ import { createValidator } from '../wire/validate.ts';
 import { Hub } from '../xds/hub.ts';
 import type { Caller, ClaimedNode } from '../xds/source.ts';
 import { openCertificates, servingNames } from './certificates.ts';
-import { startControllers } from './controllers.ts';
+import { startControllers, type Leadership } from './controllers.ts';
 import { readRegistry, readServices } from './descriptors.ts';
 import { IdentityParts } from './identity-parts.ts';
 import { Intake } from './objects.ts';
@@ -29,6 +30,7 @@ import type { DiscoveryOptions, ListenAddress } from './options.ts';
 import { Pacer } from './pacer.ts';
 import { openSource } from './origin.ts';
 import { XdsPorts } from './ports.ts';
+import { joinReplicas } from './replicas.ts';
 import { NackProblems } from './rejections.ts';
 
 /** Runs until the signal; resolves when everything is closed. Rejects when it cannot start. */
@@ -47,7 +49,8 @@ class Daemon {
   private readonly options: DiscoveryOptions;
   private readonly log: Log;
   private readonly closers: (() => unknown)[] = [];
-  private ready = false;
+  /** Why it takes no streams, for `/ready`; undefined while it does. */
+  private notReady: (() => readonly string[]) | undefined = () => ['it is starting'];
 
   constructor(options: DiscoveryOptions, log: Log) {
     this.options = options;
@@ -115,14 +118,61 @@ class Daemon {
       event: (kind, event) => metrics.configEvent(kind, event),
     });
 
-    const stopSource = new AbortController();
     const { source, reviewers, cluster, place } = await openSource(options.config, options.instance, meshConfig?.config, log);
+    const streams = new StreamRegistry();
+    const rejections = new NackProblems();
+    let leadership: Leadership | undefined;
+    const views: AdminViews = {
+      streams: () => streams.streams(),
+      problems: () => [
+        ...(source.waitingFor().length > 0 ? source.problems() : intake.problems()),
+        ...references.problems(),
+        ...snapshot.problems(),
+        ...rejections.problems(),
+      ],
+      services: () => [...snapshot.mesh.services.keysNow()].sort().flatMap((key) => snapshot.mesh.services.peek(key) ?? []),
+      endpoints: () =>
+        [...snapshot.mesh.services.keysNow()].sort().flatMap((key) => {
+          const service = snapshot.mesh.services.peek(key);
+          return service === undefined ? [] : [{ service, endpoints: snapshot.mesh.endpoints.peek(key)?.endpoints ?? [] }];
+        }),
+      dump: async (connectionId) => {
+        const stream = streams.streams().find((s) => s.subscription.connectionId === connectionId);
+        return stream === undefined ? undefined : configDump(stream.subscription, { registry, explain: true });
+      },
+      replicas: () => ({ self: joined.replicas.self, leader: leadership?.leader ?? '', replicas: joined.replicas.list() }),
+    };
+    const version = { version: options.version, node: process.version, envoy: '1.40' };
+    // Before anything is read: whoever wonders why it is not ready asks here.
+    const monitoringPort = await this.serve(monitoringServer({ views, metrics: metrics.registry, log, version }), options.monitoring);
+    await this.serve(
+      readinessServer(() => this.notReady?.()),
+      options.http,
+    );
+    const startedAt = new Date().toISOString();
+    const joined = joinReplicas({
+      ...(cluster !== undefined && { cluster }),
+      instance: options.instance,
+      log,
+      state: () => ({
+        version: options.version,
+        startedAt,
+        monitoringAddress: addressForOthers(options, monitoringPort),
+        ready: this.notReady === undefined,
+        streams: streams.streams().length,
+      }),
+    });
+    this.closers.push(() => joined.leave());
+
+    const stopSource = new AbortController();
     const running = source.run(intake, stopSource.signal);
     this.closers.push(async () => {
       stopSource.abort();
       await running.catch(() => undefined);
     });
-    await Promise.race([source.ready, running]);
+    this.notReady = () => source.waitingFor();
+    await Promise.race([source.ready, running, aborted(signal)]);
+    if (signal.aborted) return;
 
     const certificates = openCertificates({
       stateDir: options.stateDir,
@@ -140,8 +190,6 @@ class Daemon {
 
     // Before the hub listens: it sends at once.
     snapshot.onSettled((changed) => metrics.settled(changed));
-    const streams = new StreamRegistry();
-    const rejections = new NackProblems();
     const hub = new Hub({
       source: snapshot,
       observer: combineObservers(streams, rejections, metrics.streams, streamLog(log.scope('ads'))),
@@ -164,36 +212,18 @@ class Daemon {
     this.closers.push(() => ports.close());
     await ports.listen(options);
 
-    const views: AdminViews = {
-      streams: () => streams.streams(),
-      problems: () => [...intake.problems(), ...references.problems(), ...snapshot.problems(), ...rejections.problems()],
-      services: () => [...snapshot.mesh.services.keysNow()].sort().flatMap((key) => snapshot.mesh.services.peek(key) ?? []),
-      endpoints: () =>
-        [...snapshot.mesh.services.keysNow()].sort().flatMap((key) => {
-          const service = snapshot.mesh.services.peek(key);
-          return service === undefined ? [] : [{ service, endpoints: snapshot.mesh.endpoints.peek(key)?.endpoints ?? [] }];
-        }),
-      dump: async (connectionId) => {
-        const stream = streams.streams().find((s) => s.subscription.connectionId === connectionId);
-        return stream === undefined ? undefined : configDump(stream.subscription, { registry, explain: true });
-      },
-    };
-    const version = { version: options.version, node: process.version, envoy: '1.40' };
-    await this.serve(monitoringServer({ views, metrics: metrics.registry, log, version }), options.monitoring);
-    await this.serve(
-      readinessServer(() => this.ready),
-      options.http,
-    );
-    if (cluster !== undefined) this.closers.push(startControllers({ cluster, instance: options.instance, controllers: [], log }));
-    this.ready = true;
+    if (cluster !== undefined) {
+      leadership = startControllers({ cluster, instance: options.instance, controllers: joined.controllers, log });
+      this.closers.push(() => leadership?.stop());
+    }
+    this.notReady = undefined;
+    joined.stateChanged();
     log
       .scope('default')
       .info({ config: place, state: options.stateDir, services: views.services().length, problems: views.problems().length }, 'ready');
-    await Promise.race([
-      running,
-      new Promise<void>((resolve) => (signal.aborted ? resolve() : signal.addEventListener('abort', () => resolve(), { once: true }))),
-    ]);
-    this.ready = false;
+    await Promise.race([running, aborted(signal)]);
+    this.notReady = () => ['it is stopping'];
+    joined.stateChanged();
   }
 
   async close(): Promise<void> {
@@ -206,9 +236,11 @@ class Daemon {
     }
   }
 
-  private async serve(app: FastifyInstance, at: ListenAddress): Promise<void> {
+  /** The port that it got. */
+  private async serve(app: FastifyInstance, at: ListenAddress): Promise<number> {
     this.closers.push(() => app.close());
     await app.listen({ host: at.address, port: at.port });
+    return (app.server.address() as AddressInfo).port;
   }
 }
 
@@ -219,6 +251,18 @@ function admit(node: ClaimedNode, caller: Caller): string | undefined {
 
 function namesOf(at: ListenAddress): string[] {
   return at.address === '' || at.address === '0.0.0.0' || at.address === '::' ? [] : [at.address];
+}
+
+/** Empty where this replica does not know its own address. */
+function addressForOthers({ instance, monitoring }: DiscoveryOptions, port: number): string {
+  const address = instance.address ?? namesOf(monitoring)[0];
+  if (address === undefined) return '';
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+async function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 }
 
 function count(keys: Iterable<string>): number {

@@ -21,6 +21,10 @@ export interface Instance {
   readonly revision: string;
   /** Ours alone among the replicas: the pod's name. */
   readonly replica: string;
+  /** The pod that this runs in, where it is known. */
+  readonly pod?: { readonly name: string; readonly uid: string };
+  /** Where the other replicas reach this one, where it is known: the pod's address. */
+  readonly address?: string;
   /** Of the cluster whose API server is read. */
   readonly clusterId: string;
 }

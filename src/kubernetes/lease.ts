@@ -183,6 +183,6 @@ function specRecord(lease: Readonly<Record<string, unknown>>): Readonly<Record<s
 }
 
 /** MicroTime of the API: RFC 3339 with six digits. */
-function microTime(ms: number): string {
+export function microTime(ms: number): string {
   return new Date(ms).toISOString().replace('Z', '000Z');
 }

@@ -18,6 +18,10 @@ export interface ObjectSink {
 export interface ObjectSource {
   /** The first full load was given to the sink. Rejects where `run` fails before that. */
   readonly ready: Promise<void>;
+  /** What the first full load waits for, for a human; empty once it was given to the sink. */
+  waitingFor(): readonly string[];
+  /** What the source has to say about itself now, also before the first load. Objects' problems come with the changes. */
+  problems(): readonly Problem[];
   /** Reads and watches until the signal; resolves when everything it holds is closed. */
   run(sink: ObjectSink, signal: AbortSignal): Promise<void>;
 }

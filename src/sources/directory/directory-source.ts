@@ -75,6 +75,14 @@ export class DirectorySource implements ObjectSource {
     promise.catch(() => {});
   }
 
+  waitingFor(): readonly string[] {
+    return this.#loaded ? [] : [`${this.#shownDir} is being read`];
+  }
+
+  problems(): readonly Problem[] {
+    return [...this.#faults.values()];
+  }
+
   async run(sink: ObjectSink, signal: AbortSignal): Promise<void> {
     const stop = () => this.#wake();
     signal.addEventListener('abort', stop);

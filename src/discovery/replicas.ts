@@ -1,0 +1,53 @@
+/** This replica among the others of its control plane. */
+import type { Log } from '../admin/log.ts';
+import type { Controller } from '../controllers/controller.ts';
+import { ReplicaRecords } from '../controllers/replica-records.ts';
+import { SingleReplica, type Replicas, type ReplicaState } from '../controllers/replicas.ts';
+import { systemClock } from '../kubernetes/clock.ts';
+import type { Instance } from './options.ts';
+import type { ClusterAccess } from './origin.ts';
+
+export interface JoinedReplicas {
+  readonly replicas: Replicas;
+  /** What the leader does for the records. */
+  readonly controllers: readonly Controller[];
+  /** What `state` answers has changed. */
+  stateChanged(): void;
+  /** Takes this replica off the list. */
+  leave(): Promise<void>;
+}
+
+/** Without a cluster this is the only one. */
+export function joinReplicas(options: {
+  readonly cluster?: ClusterAccess;
+  readonly instance: Instance;
+  readonly state: () => ReplicaState;
+  readonly log: Log;
+}): JoinedReplicas {
+  const { cluster, instance, state } = options;
+  if (cluster === undefined) {
+    return { replicas: new SingleReplica(instance.replica, state), controllers: [], stateChanged: () => {}, leave: async () => {} };
+  }
+  const log = options.log.scope('controllers');
+  const records = new ReplicaRecords({
+    identity: instance,
+    transport: cluster.transport,
+    api: cluster.api,
+    clock: systemClock,
+    wallClock: Date.now,
+    state,
+    onFault: (error) => log.warn({ err: error }, 'the Leases by which replicas know of each other'),
+  });
+  const stop = new AbortController();
+  const running = records.run(stop.signal);
+  running.catch((error: unknown) => log.error({ err: error }, 'fault in the list of replicas'));
+  return {
+    replicas: records,
+    controllers: [records.cleaner],
+    stateChanged: () => records.stateChanged(),
+    leave: async () => {
+      stop.abort();
+      await running;
+    },
+  };
+}
