@@ -18,6 +18,7 @@ import { TestCluster } from './harness/cluster.ts';
 import { installCrds } from './harness/crds.ts';
 import { FaultProxy } from './harness/fault-proxy.ts';
 import { addNamespace, addNode, addPod, addServiceAccount, type RunningPod, setReady } from './harness/objects.ts';
+import { ServiceAddress } from './harness/service-address.ts';
 import { podToken } from './harness/tokens.ts';
 
 const main = join(import.meta.dirname, '..', '..', 'src', 'main.ts');
@@ -40,26 +41,45 @@ export interface KubernetesMeshOptions {
   readonly manifests: string;
   /** MeshConfig in YAML. */
   readonly meshConfig?: string;
+  /** Of every replica. */
   readonly flags?: readonly string[];
+  /** How many replicas of mizzen discovery there are at first, `replica-1` and so on. Default 1. */
+  readonly replicas?: number;
+}
+
+/** One `mizzen discovery`, with a connection to the API server of its own. */
+export interface Replica {
+  readonly name: string;
+  readonly discovery: Discovery;
+  /** Between it and the API server. */
+  readonly connection: FaultProxy;
 }
 
 export class KubernetesMesh implements AsyncDisposable {
   readonly network: PodNetwork;
   readonly cluster: TestCluster;
-  /** Between mizzen and the API server. */
-  readonly connection: FaultProxy;
+  /** Where the proxies find the control plane: an address that leads to the replicas that are ready. */
+  readonly service: ServiceAddress;
   readonly state: string;
   readonly #folder: Folder;
   readonly #stack: AsyncDisposableStack;
   readonly #workloads = new Map<string, Workload>();
   readonly #pods = new Map<string, RunningPod>();
-  #discovery: Discovery | undefined;
+  readonly #replicas = new Map<string, Replica>();
+  readonly #flags: readonly string[];
 
-  private constructor(network: PodNetwork, cluster: TestCluster, connection: FaultProxy, stack: AsyncDisposableStack) {
+  private constructor(
+    network: PodNetwork,
+    cluster: TestCluster,
+    service: ServiceAddress,
+    stack: AsyncDisposableStack,
+    flags: readonly string[],
+  ) {
     this.network = network;
     this.cluster = cluster;
-    this.connection = connection;
+    this.service = service;
     this.#stack = stack;
+    this.#flags = flags;
     this.#folder = stack.use(new Folder('kubernetes-mesh'));
     this.state = this.#folder.at('state');
   }
@@ -72,12 +92,12 @@ export class KubernetesMesh implements AsyncDisposable {
     try {
       const network = stack.use(new PodNetwork(options.name));
       const cluster = stack.use(await TestCluster.start({ address: network.testAddress, binaries }));
-      const connection = stack.use(await FaultProxy.start(cluster.url));
-      const mesh = new KubernetesMesh(network, cluster, connection, stack);
+      const service = stack.use(await ServiceAddress.listen(network.testAddress));
+      const mesh = new KubernetesMesh(network, cluster, service, stack, options.flags ?? []);
       logs = () => mesh.logs();
       await mesh.#prepare(options);
       const added = await Promise.all(Object.entries(options.workloads).map(([name, workload]) => mesh.announce(name, workload)));
-      await mesh.startDiscovery(options.flags ?? []);
+      for (let n = 1; n <= (options.replicas ?? 1); n++) await mesh.startReplica(`replica-${n}`);
       await Promise.all(added.map((workload) => mesh.#startProxy(workload)));
       return mesh;
     } catch (fault) {
@@ -97,21 +117,44 @@ export class KubernetesMesh implements AsyncDisposable {
     await this.cluster.apply(manifests);
   }
 
-  async startDiscovery(flags: readonly string[]): Promise<void> {
-    this.#discovery = this.#stack.use(
+  /** One more replica; returns when it is ready and gets connections. `flags` come after those of all. */
+  async startReplica(name: string, flags: readonly string[] = []): Promise<Replica> {
+    const connection = this.#stack.use(await FaultProxy.start(this.cluster.url));
+    const discovery = this.#stack.use(
       await Discovery.start({
-        kubeconfig: this.cluster.kubeconfigFor('discovery', { server: this.connection.url }),
+        kubeconfig: this.cluster.kubeconfigFor(name, { server: connection.url }),
         state: this.state,
         address: this.network.testAddress,
-        log: this.#folder.at('discovery.log'),
-        flags,
+        log: this.#folder.at(`${name}.log`),
+        flags: [...this.#flags, ...flags],
+        env: { POD_NAME: name },
       }),
     );
+    const replica = { name, discovery, connection };
+    this.#replicas.set(name, replica);
+    const { address, secureGrpc, adminAddress, http } = discovery.addresses;
+    await this.service.add({ address, port: secureGrpc, probe: { address: adminAddress, port: http } });
+    return replica;
   }
 
+  get replicas(): readonly Replica[] {
+    return [...this.#replicas.values()];
+  }
+
+  replica(name: string): Replica {
+    const found = this.#replicas.get(name);
+    if (found === undefined) throw new Error(`no replica ${name}`);
+    return found;
+  }
+
+  /** Of the first replica. */
   get discovery(): Discovery {
-    if (this.#discovery === undefined) throw new Error('mizzen discovery has not been started');
-    return this.#discovery;
+    return this.replica('replica-1').discovery;
+  }
+
+  /** Between the first replica and the API server. */
+  get connection(): FaultProxy {
+    return this.replica('replica-1').connection;
   }
 
   workload(name: string): Workload {
@@ -178,7 +221,6 @@ export class KubernetesMesh implements AsyncDisposable {
     const tokens = join(folder, 'tokens');
     new ProjectedVolume(tokens).update({ 'istio-token': await podToken(this.cluster.api, this.pod(name)) });
     const { namespace = workload.namespace, serviceAccount = workload.serviceAccount } = options.claims ?? {};
-    const { address, secureGrpc } = this.discovery.addresses;
     const labels = Object.entries({ app: name, ...options.labels }).flatMap(([key, value]) => ['--label', `${key}=${value}`]);
     const { stdout: command } = await promisify(execFile)(process.execPath, [
       ...[
@@ -195,7 +237,7 @@ export class KubernetesMesh implements AsyncDisposable {
         '--service-account',
         serviceAccount,
       ],
-      ...['--ip', pod.ip, ...labels, '--control-plane', `${address}:${secureGrpc}`],
+      ...['--ip', pod.ip, ...labels, '--control-plane', `${this.network.testAddress}:${this.service.port}`],
       ...['--root', join(this.state, 'ca', 'root-cert.pem'), '--token', join(tokens, 'istio-token'), '--admin', `${pod.ip}:15000`],
       ...['--concurrency', '1', '--drain-time', '5'],
     ]);
@@ -212,7 +254,8 @@ export class KubernetesMesh implements AsyncDisposable {
   }
 
   logs(): string {
-    return `--- mizzen discovery:\n${this.#discovery?.log(30) ?? 'not started'}\n${this.cluster.logs(8)}`;
+    const replicas = this.replicas.map(({ name, discovery }) => `--- ${name}:\n${discovery.log(30)}`);
+    return [...(replicas.length === 0 ? ['--- no replica of mizzen discovery was started'] : replicas), this.cluster.logs(8)].join('\n');
   }
 
   /** Shows why, when the running test fails. */

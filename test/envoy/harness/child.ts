@@ -63,11 +63,11 @@ export class Child implements AsyncDisposable {
     return readFileSync(this.log, 'utf8').trimEnd().split('\n').slice(-lines).join('\n');
   }
 
-  /** Asks it to end and, when it does not, ends it. */
-  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+  /** Asks it to end and, when it does not in time, ends it. */
+  async stop(signal: NodeJS.Signals = 'SIGTERM', limitMs = 5_000): Promise<void> {
     if (this.running) {
       this.#process.kill(signal);
-      await this.exited(5_000).catch(async () => {
+      await this.exited(limitMs).catch(async () => {
         this.#process.kill('SIGKILL');
         await this.exited(5_000);
       });

@@ -34,6 +34,9 @@ interface Addresses {
   readonly http: number;
 }
 
+/** It ends its streams over some seconds. */
+const stopLimitMs = 20_000;
+
 const main = join(import.meta.dirname, '..', '..', '..', 'src', 'main.ts');
 
 /** `mizzen discovery` as a process of its own. */
@@ -107,14 +110,25 @@ export class Discovery implements AsyncDisposable {
     await this.#child.stop('SIGKILL');
   }
 
-  /** Starts it again on the same folders and ports; returns when it is ready. */
+  /** Asks it to end; returns when it has, in its own time. Its exit code. */
+  async stop(): Promise<number | null> {
+    await this.#child.stop('SIGTERM', stopLimitMs);
+    return this.#child.exitCode;
+  }
+
+  /** Keeps it from running, and lets it go on. */
+  signal(signal: 'SIGSTOP' | 'SIGCONT' | 'SIGTERM'): void {
+    this.#child.signal(signal);
+  }
+
+  /** Starts it again on the same folders and ports, ended or not; returns when it is ready. */
   async restart(): Promise<void> {
-    await this.#child.stop('SIGTERM');
+    await this.stop();
     this.#child = this.#spawn();
     await this.#ready();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#child.stop('SIGTERM');
+    await this.stop();
   }
 }
