@@ -1,6 +1,7 @@
 import { create } from '@bufbuild/protobuf';
-import { ApiVersion, type ConfigSource, ConfigSourceSchema } from '#gen/envoy/config/core/v3/config_source_pb.js';
+import { ApiConfigSource_ApiType, ApiVersion, type ConfigSource, ConfigSourceSchema } from '#gen/envoy/config/core/v3/config_source_pb.js';
 import { type SdsSecretConfig, SdsSecretConfigSchema } from '#gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
+import type { Capabilities } from '../mesh/model.ts';
 import { noDuration } from './duration.ts';
 
 /**
@@ -19,6 +20,26 @@ export function adsSource(): ConfigSource {
 export const ownCertificate = 'default';
 export const meshRoots = 'ROOTCA';
 
-export function meshSecret(name: typeof ownCertificate | typeof meshRoots): SdsSecretConfig {
-  return create(SdsSecretConfigSchema, { name, sdsConfig: adsSource() });
+/** Where a proxy gets these two from. */
+export type MeshSecrets = Capabilities['secrets'];
+
+export function meshSecret(name: typeof ownCertificate | typeof meshRoots, from: MeshSecrets): SdsSecretConfig {
+  return create(SdsSecretConfigSchema, { name, sdsConfig: from === 'agent' ? agentSource() : adsSource() });
+}
+
+/** The agent's socket, by the cluster that is in every bootstrap of it. */
+function agentSource(): ConfigSource {
+  return create(ConfigSourceSchema, {
+    configSourceSpecifier: {
+      case: 'apiConfigSource',
+      value: {
+        apiType: ApiConfigSource_ApiType.GRPC,
+        transportApiVersion: ApiVersion.V3,
+        setNodeOnFirstMessageOnly: true,
+        grpcServices: [{ targetSpecifier: { case: 'envoyGrpc', value: { clusterName: 'sds-grpc' } } }],
+      },
+    },
+    initialFetchTimeout: noDuration(),
+    resourceApiVersion: ApiVersion.V3,
+  });
 }

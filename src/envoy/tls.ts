@@ -1,4 +1,4 @@
-/** TLS contexts of listeners. Keys and roots always come by SDS over ADS, so that no listener holds one. */
+/** TLS contexts of listeners. Keys and roots always come by SDS, so that no listener holds one. */
 import { create } from '@bufbuild/protobuf';
 import { ApiVersion } from '#gen/envoy/config/core/v3/config_source_pb.js';
 import { type TransportSocket, TransportSocketSchema } from '#gen/envoy/config/core/v3/base_pb.js';
@@ -21,7 +21,7 @@ import {
 } from '#gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import type { ServerTLSSettings } from '../apis/gateway.ts';
 import { packAny } from '../wire/encode.ts';
-import { meshRoots, meshSecret, ownCertificate } from './config-source.ts';
+import { meshRoots, meshSecret, ownCertificate, type MeshSecrets } from './config-source.ts';
 import { caSecretName, secretName } from './secret-names.ts';
 
 /**
@@ -45,8 +45,8 @@ export type MinTlsVersion = 'TLSV1_2' | 'TLSV1_3';
  * A Secret that a user names: Envoy's default limit of 15 s stays, after which the listener or cluster works without it
  * (and refuses handshakes), so that a missing Secret does not hold back everything else.
  */
-function namedSecret(name: string): SdsSecretConfig {
-  if (name === ownCertificate || name === meshRoots) return meshSecret(name);
+function namedSecret(name: string, secrets: MeshSecrets): SdsSecretConfig {
+  if (name === ownCertificate || name === meshRoots) return meshSecret(name, secrets);
   return create(SdsSecretConfigSchema, {
     name,
     sdsConfig: { configSourceSpecifier: { case: 'ads', value: {} }, resourceApiVersion: ApiVersion.V3 },
@@ -100,14 +100,15 @@ export function downstreamMutual(options: {
   readonly alpn: readonly string[];
   readonly trustDomains: readonly string[];
   readonly minVersion?: MinTlsVersion;
+  readonly secrets?: MeshSecrets;
 }): DownstreamTlsContext {
   return create(DownstreamTlsContextSchema, {
     requireClientCertificate: true,
     commonTlsContext: {
       alpnProtocols: [...options.alpn],
       tlsParams: meshTlsParams(options.minVersion ?? 'TLSV1_2'),
-      tlsCertificateSdsSecretConfigs: [meshSecret(ownCertificate)],
-      validationContextType: combined(meshSecret(meshRoots), withSans(trustDomainSans(options.trustDomains))),
+      tlsCertificateSdsSecretConfigs: [meshSecret(ownCertificate, options.secrets)],
+      validationContextType: combined(meshSecret(meshRoots, options.secrets), withSans(trustDomainSans(options.trustDomains))),
     },
   });
 }
@@ -121,17 +122,17 @@ const versions: Record<NonNullable<ServerTLSSettings['minProtocolVersion']>, Tls
 };
 
 /** A server of a Gateway that ends TLS: SIMPLE, MUTUAL, OPTIONAL_MUTUAL by `credentialName`, or ISTIO_MUTUAL. */
-export function gatewayTls(tls: ServerTLSSettings, alpn: readonly string[] = alpnHttp): DownstreamTlsContext {
+export function gatewayTls(tls: ServerTLSSettings, secrets?: MeshSecrets): DownstreamTlsContext {
   const validates = tls.mode === 'MUTUAL' || tls.mode === 'OPTIONAL_MUTUAL' || tls.mode === 'ISTIO_MUTUAL';
   const sans = exactSans(tls.subjectAltNames ?? []);
   if (tls.mode === 'ISTIO_MUTUAL') {
     return create(DownstreamTlsContextSchema, {
       requireClientCertificate: true,
       commonTlsContext: {
-        alpnProtocols: [...alpn],
+        alpnProtocols: [...alpnHttp],
         tlsParams: meshTlsParams('TLSV1_2'),
-        tlsCertificateSdsSecretConfigs: [meshSecret(ownCertificate)],
-        validationContextType: combined(meshSecret(meshRoots), withSans(sans)),
+        tlsCertificateSdsSecretConfigs: [meshSecret(ownCertificate, secrets)],
+        validationContextType: combined(meshSecret(meshRoots, secrets), withSans(sans)),
       },
     });
   }
@@ -151,10 +152,10 @@ export function gatewayTls(tls: ServerTLSSettings, alpn: readonly string[] = alp
   return create(DownstreamTlsContextSchema, {
     requireClientCertificate: tls.mode === 'MUTUAL',
     commonTlsContext: {
-      alpnProtocols: [...alpn],
+      alpnProtocols: [...alpnHttp],
       tlsParams: params,
-      tlsCertificateSdsSecretConfigs: names.map((name) => namedSecret(secretName(name))),
-      ...(validates && { validationContextType: combined(namedSecret(root), context) }),
+      tlsCertificateSdsSecretConfigs: names.map((name) => namedSecret(secretName(name), secrets)),
+      ...(validates && { validationContextType: combined(namedSecret(root, secrets), context) }),
     },
   });
 }

@@ -157,6 +157,8 @@ export interface MeshAuthorizationPolicy {
 export interface Capabilities {
   /** `stock`: Envoy without Istio's filters. `istio`: Istio's proxy. */
   readonly kind: 'stock' | 'istio';
+  /** Its own certificate and the roots come from the agent beside it, which keeps the key to itself. Absent: over ADS. */
+  readonly secrets?: 'agent';
 }
 
 export type InterceptionMode = 'REDIRECT' | 'TPROXY' | 'NONE';

@@ -39,6 +39,8 @@ export function parseProxy(node: NodeFacts): Proxy | { readonly invalid: string 
     interceptionMode: interceptionMode(text(node.metadata['INTERCEPTION_MODE'])),
     capabilities: {
       kind: node.extensions === undefined && node.metadata['ISTIO_VERSION'] !== undefined ? 'istio' : extensionsKind(node.extensions),
+      // Only pilot-agent says this, the file name of its socket. Without it secrets come over ADS, which an agent passes on as well.
+      ...(text(node.metadata['WORKLOAD_IDENTITY_SOCKET_FILE']) !== undefined && { secrets: 'agent' as const }),
     },
     nameTable: isTrue(node.metadata['DNS_CAPTURE']) || isTrue(node.metadata['ENABLE_DNS_SERVER']),
     ...(Number.isInteger(httpProxyPort) && httpProxyPort > 0 && httpProxyPort < 65536 ? { httpProxyPort } : {}),

@@ -88,7 +88,12 @@ export class GatewayPart extends SnapshotPart {
         const planned = plans.get('gateway');
         if (planned === undefined) return [];
         const policies = mesh.authorizationOf(scope.namespace, scope.labels);
-        const built = buildGatewayListeners({ merged: planned.merged, policies, mesh: mesh.objects.meshConfig() });
+        const built = buildGatewayListeners({
+          merged: planned.merged,
+          policies,
+          mesh: mesh.objects.meshConfig(),
+          secrets: t.capabilities.secrets,
+        });
         problems.push(...planned.merged.problems, ...built.problems);
         const objects: ObjectKey[] = [...planned.gateways.map((g) => g.object), ...policies.map((p) => p.object)];
         return built.resources.map((listener) => t.encoder.encode(ListenerSchema, listener.name, listener, objects, problems));

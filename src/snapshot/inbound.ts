@@ -50,6 +50,10 @@ export class InboundPart extends SnapshotPart {
     this.follow(listenerType, listeners).follow(clusterType, clusters);
   }
 
+  get portCount(): number {
+    return this.table(clusterType)?.size ?? 0;
+  }
+
   override dispose(): void {
     super.dispose();
     for (const d of this.disposables) d.dispose();
@@ -73,6 +77,7 @@ function inboundWorkload(t: Translation, scope: WorkloadScope, problems: Problem
     ports: chosen,
     otherPorts: { mtls: mtls.mode, byNumber: mtls.ports },
     policies,
+    secrets: t.capabilities.secrets,
     mesh: config,
   };
   return { workload, objects: [...(sidecar === undefined ? [] : [keyOf(sidecar)]), ...policies.map((p) => p.object)] };

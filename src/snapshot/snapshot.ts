@@ -9,12 +9,14 @@ import { Visibility } from '../mesh/visibility.ts';
 import { Derived, SourceCollection } from '../store/collection.ts';
 import { routeType, virtualHostType } from '../wire/types.ts';
 import type { Validator } from '../wire/validate.ts';
-import type { Caller, ClaimedNode, Explanation, Part, Refusal, ResourceSource, Subscription, TypeUrl } from '../xds/source.ts';
+import type { Caller, ClaimedNode, Explanation, Part, Refusal, ResourceSource, Subscription, TableChange, TypeUrl } from '../xds/source.ts';
 import { Encoder } from './encoder.ts';
 import { GatewayPart, type CredentialReader } from './gateway.ts';
 import { HttpProxyPart } from './http-proxy.ts';
 import { InboundPart } from './inbound.ts';
+import { Ledger } from './ledger.ts';
 import { LocalityPart } from './locality.ts';
+import { MadeFrom } from './made-from.ts';
 import { NameTablePart } from './name-table.ts';
 import { OutboundPart } from './outbound.ts';
 import type { SnapshotPart } from './part.ts';
@@ -32,19 +34,23 @@ export interface SnapshotOptions {
   readonly onFault: (collection: string, key: string, error: unknown) => void;
   /** Why the caller may not be this node; undefined: it may. */
   readonly admit: (node: ClaimedNode, caller: Caller) => string | undefined;
+  /** Milliseconds of a clock that never goes back, for what is kept for a time. Absent: nothing is kept. */
+  readonly now?: () => number;
   /** Secrets of the caller's own identity, for the life of one stream. */
   readonly identityPart?: (caller: Caller) => { readonly part: SnapshotPart; release(): void } | undefined;
 }
 
-type Changed = Map<Part, Set<TypeUrl>>;
+type Changed = Map<SnapshotPart, Set<TypeUrl>>;
 
 export class Snapshot implements ResourceSource {
   readonly objects: Objects;
   readonly mesh: Mesh;
   readonly visibility: Visibility;
   readonly encoder: Encoder;
+  readonly ledger = new Ledger();
+  readonly madeFrom: MadeFrom;
   private readonly options: SnapshotOptions;
-  private readonly translations = new Map<Capabilities['kind'], Translation>();
+  private readonly translations = new Map<string, Translation>();
   private readonly parts = new Parts();
   private readonly proxies: SourceCollection<Proxy>;
   private readonly plans: Derived<Proxy, Plan>;
@@ -54,6 +60,9 @@ export class Snapshot implements ResourceSource {
   private readonly lists = new Map<string, WeakRef<readonly SnapshotPart[]>>();
   private readonly handlers = new Set<(changed: ReadonlyMap<Part, ReadonlySet<TypeUrl>>) => void>();
   private readonly problemsByPlace = new Map<string, readonly Problem[]>();
+  /** Since the last flush. */
+  private changedObjects = new Set<ObjectKey>();
+  private readonly objectHandlers = new Set<(objects: ReadonlySet<ObjectKey>) => void>();
   private generation = 0;
   private connected = 0;
   private flushing = false;
@@ -64,6 +73,8 @@ export class Snapshot implements ResourceSource {
     this.mesh = new Mesh(objects, { onFault: options.onFault, untranslated: options.untranslated });
     this.visibility = new Visibility(this.mesh, options.onFault);
     this.encoder = new Encoder(options.validator);
+    this.madeFrom = new MadeFrom(objects, this.parts);
+    if (options.now !== undefined) objects.listen((object) => this.changedObjects.add(object));
     this.proxies = new SourceCollection<Proxy>(objects.graph, 'proxies', () => undefined);
     this.plans = new Derived<Proxy, Plan>({
       name: 'plans',
@@ -96,11 +107,40 @@ export class Snapshot implements ResourceSource {
     return () => this.handlers.delete(handler);
   }
 
+  /** Called after a flush with the objects that had changed before it, if the snapshot has a clock. Returns the function that ends it. */
+  onObjects(handler: (objects: ReadonlySet<ObjectKey>) => void): () => void {
+    this.objectHandlers.add(handler);
+    return () => this.objectHandlers.delete(handler);
+  }
+
+  /** The object has changed and its change is yet to be translated. */
+  isPending(object: ObjectKey): boolean {
+    return this.changedObjects.has(object);
+  }
+
   /** Translates what has changed and tells whoever listens. */
   flush(): void {
-    const changed = this.settle();
-    if (changed.size === 0) return;
-    for (const handler of this.handlers) handler(changed);
+    const objects = this.changedObjects;
+    const { changed, replanned } = this.settle();
+    this.changedObjects = new Set();
+    this.record(objects, changed, replanned);
+    if (changed.size > 0) for (const handler of this.handlers) handler(changed);
+    if (objects.size > 0) for (const handler of this.objectHandlers) handler(objects);
+  }
+
+  private record(objects: ReadonlySet<ObjectKey>, changed: Changed, replanned: readonly Connection[]): void {
+    if (objects.size === 0 || this.options.now === undefined) return;
+    const changes: TableChange[] = [];
+    for (const [part, types] of changed) {
+      for (const type of types) {
+        const table = part.table(type);
+        // Of a table that is new everything is: the proxies that have it are replanned, or new themselves.
+        if (table !== undefined && table.version > 1) changes.push({ part, type, version: table.version, names: table.lastStep });
+      }
+    }
+    // What nobody sees leads to nothing, as a first load.
+    if (changes.length + replanned.length === 0) return;
+    this.ledger.add({ generation: this.generation, atMs: this.options.now(), objects, changes, replanned: new WeakSet(replanned) });
   }
 
   /** Also for changes that come from outside the collections, such as renewed certificates. */
@@ -113,7 +153,8 @@ export class Snapshot implements ResourceSource {
     if ('invalid' in proxy) return { refused: proxy.invalid };
     const refused = this.options.admit(node, caller);
     if (refused !== undefined) return { refused };
-    const connection = new Connection(this, `${node.id}-${++this.connected}`, node, caller, this.options.identityPart?.(caller));
+    const identity = proxy.capabilities.secrets === 'agent' ? undefined : this.options.identityPart?.(caller);
+    const connection = new Connection(this, `${node.id}-${++this.connected}`, node, caller, identity);
     this.connections.set(connection.connectionId, connection);
     this.proxies.set(connection.connectionId, proxy);
     try {
@@ -147,6 +188,14 @@ export class Snapshot implements ResourceSource {
     return [...seen.values()].map((problem) => this.objects.locate(problem));
   }
 
+  /** Connected sidecars whose workload has no port: no service selects it, and no Sidecar gives it one. */
+  get sidecarsWithoutPorts(): number {
+    const portless = (part: SnapshotPart): boolean => part instanceof InboundPart && part.portCount === 0;
+    let sidecars = 0;
+    for (const connection of this.connections.values()) if (connection.shared.some(portless)) sidecars++;
+    return sidecars;
+  }
+
   get partCount(): number {
     return this.parts.size;
   }
@@ -158,8 +207,10 @@ export class Snapshot implements ResourceSource {
     return where === '' ? key : `${key} (${where})`;
   }
 
-  private settle(): Changed {
+  /** `replanned`: those that had another list of parts before. */
+  private settle(): { readonly changed: Changed; readonly replanned: readonly Connection[] } {
     const changed: Changed = new Map();
+    const moved: Connection[] = [];
     if (this.flushing) throw new Error('flush within a flush');
     this.flushing = true;
     try {
@@ -174,6 +225,7 @@ export class Snapshot implements ResourceSource {
           if (connection === undefined || plan === undefined) continue;
           const proxy = this.proxies.peek(id);
           if (proxy === undefined) continue;
+          if (connection.shared.length > 0) moved.push(connection);
           this.assign(connection, plan, proxy.capabilities);
           replanned.push(connection);
         }
@@ -193,36 +245,37 @@ export class Snapshot implements ResourceSource {
     } finally {
       this.flushing = false;
     }
-    return changed;
+    return { changed, replanned: moved };
   }
 
   private assign(connection: Connection, plan: Plan, capabilities: Capabilities): void {
     const t = this.translation(capabilities);
+    const able = capabilitiesKey(capabilities);
     const touched = this.partTouched.bind(this);
     const shared: SnapshotPart[] = [];
     if (plan.type === 'router') {
       const entitled = connection.mayHaveSecretsOf(plan.serviceAccount);
-      const key = `${capabilities.kind} gateway${entitled ? '' : ' without secrets'} ${planKey(plan.gateway)}`;
+      const key = `${able} gateway${entitled ? '' : ' without secrets'} ${planKey(plan.gateway)}`;
       const readCredential = entitled ? this.options.readCredential : undefined;
       shared.push(this.parts.acquire(key, () => new GatewayPart(t, key, plan.gateway, touched, readCredential)));
       if (plan.nameTable) shared.push(...this.nameTableParts(t, plan.gateway.namespace, undefined));
     } else {
-      const baseKey = `${capabilities.kind} public`;
+      const baseKey = `${able} public`;
       const base = this.parts.acquire(baseKey, () => new OutboundPart(t, baseKey, publicScope, touched));
-      const overlayKey = `${capabilities.kind} namespace ${planKey(plan.outbound)}`;
+      const overlayKey = `${able} namespace ${planKey(plan.outbound)}`;
       const overlay = this.parts.acquire(overlayKey, () => new OutboundPart(t, overlayKey, plan.outbound, touched, base), [base]);
       if (plan.sidecar === undefined) {
         shared.push(base, overlay);
       } else {
         const scope = plan.sidecar;
-        const key = `${capabilities.kind} sidecar ${planKey([scope, plan.outbound])}`;
+        const key = `${able} sidecar ${planKey([scope, plan.outbound])}`;
         shared.push(this.parts.acquire(key, () => new SidecarPart(t, key, scope, touched, [base, overlay]), [base, overlay]));
         this.parts.release(base);
         this.parts.release(overlay);
       }
       const location = plan.location;
       if (location !== undefined) {
-        const key = `${capabilities.kind} locality ${planKey([plan.outbound.namespace, location, plan.sidecar])}`;
+        const key = `${able} locality ${planKey([plan.outbound.namespace, location, plan.sidecar])}`;
         const only = plan.sidecar === undefined ? undefined : shared[0];
         shared.push(
           this.parts.acquire(
@@ -235,12 +288,12 @@ export class Snapshot implements ResourceSource {
       const within = shared.find((part) => part instanceof SidecarPart);
       const proxyPort = plan.httpProxyPort;
       if (proxyPort !== undefined) {
-        const key = `${capabilities.kind} http-proxy ${planKey([plan.outbound, proxyPort, plan.sidecar])}`;
+        const key = `${able} http-proxy ${planKey([plan.outbound, proxyPort, plan.sidecar])}`;
         const lower = within === undefined ? [] : [within];
         shared.push(this.parts.acquire(key, () => new HttpProxyPart(t, key, plan.outbound, proxyPort, touched, within), lower));
       }
       if (plan.nameTable) shared.push(...this.nameTableParts(t, plan.outbound.namespace, within));
-      const key = `${capabilities.kind} inbound ${planKey(plan.inbound)}`;
+      const key = `${able} inbound ${planKey(plan.inbound)}`;
       shared.push(this.parts.acquire(key, () => new InboundPart(t, key, plan.inbound, touched)));
     }
     for (const part of connection.shared) this.parts.release(part);
@@ -269,7 +322,8 @@ export class Snapshot implements ResourceSource {
   }
 
   private translation(capabilities: Capabilities): Translation {
-    let t = this.translations.get(capabilities.kind);
+    const key = capabilitiesKey(capabilities);
+    let t = this.translations.get(key);
     if (t === undefined) {
       t = {
         mesh: this.mesh,
@@ -283,10 +337,14 @@ export class Snapshot implements ResourceSource {
         },
         onFault: this.options.onFault,
       };
-      this.translations.set(capabilities.kind, t);
+      this.translations.set(key, t);
     }
     return t;
   }
+}
+
+function capabilitiesKey({ kind, secrets }: Capabilities): string {
+  return secrets === undefined ? kind : `${kind} with ${secrets}`;
 }
 
 class Connection implements Subscription {

@@ -73,6 +73,7 @@ function buildCluster(input: OutboundClusterInput, subset: string | undefined): 
     sni: sniName(port.number, subset ?? '', service.host),
     http2: protocol === 'http2',
     passthrough: discovery === 'passthrough',
+    secrets: input.capabilities.secrets,
     ...(input.allMeshTls && { allMeshTls: input.allMeshTls }),
   });
   if ('problem' in security) {

@@ -3,6 +3,7 @@ import type { MeshConfig } from '../../apis/mesh-config.ts';
 import type { Problem } from '../../apis/problem.ts';
 import type { Service } from '../../mesh/model.ts';
 import type { EffectivePolicy } from './effective-policy.ts';
+import type { MeshSecrets } from '../config-source.ts';
 import { byEndpoint, meshTls, originatedTls } from './upstream-tls.ts';
 
 export interface UpstreamSecurityInput {
@@ -13,6 +14,7 @@ export interface UpstreamSecurityInput {
   readonly sni: string;
   readonly http2: boolean;
   readonly passthrough: boolean;
+  readonly secrets: MeshSecrets;
   readonly allMeshTls?: () => boolean;
 }
 
@@ -34,8 +36,9 @@ export function upstreamSecurity(
   if (tls === undefined) return autoMutual(input);
   switch (tls.mode) {
     case 'ISTIO_MUTUAL': {
+      const { http2, secrets } = input;
       const identities = tls.subjectAltNames ?? input.identities;
-      return { transport: { transportSocket: meshTls({ identities, sni: tls.sni || input.sni, http2: input.http2 }) }, http: noHttp };
+      return { transport: { transportSocket: meshTls({ identities, sni: tls.sni || input.sni, http2, secrets }) }, http: noHttp };
     }
     case 'SIMPLE':
     case 'MUTUAL': {
@@ -71,10 +74,10 @@ export function upstreamSecurity(
 }
 
 /** Connections that are passed through have no endpoint to look at: mutual TLS only if everything behind the service has a sidecar. */
-function autoMutual({ mesh, service, identities, sni, http2, passthrough, allMeshTls }: UpstreamSecurityInput): UpstreamSecurity {
+function autoMutual({ mesh, service, identities, sni, http2, passthrough, secrets, allMeshTls }: UpstreamSecurityInput): UpstreamSecurity {
   if (!mesh.enableAutoMtls || service.meshExternal) return plain;
   if (passthrough && allMeshTls?.() !== true) return plain;
   const names = service.subjectAltNames.length > 0 ? service.subjectAltNames : identities;
-  const mutual = meshTls({ identities: names, sni, http2 });
+  const mutual = meshTls({ identities: names, sni, http2, secrets });
   return { transport: passthrough ? { transportSocket: mutual } : { transportSocketMatches: byEndpoint(mutual) }, http: noHttp };
 }

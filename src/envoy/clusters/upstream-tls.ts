@@ -11,7 +11,7 @@ import {
 import { type CommonTlsContextSchema, UpstreamTlsContextSchema } from '#gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import type { ClientTLSSettings } from '../../apis/traffic-policy.ts';
 import { packAny } from '../../wire/encode.ts';
-import { meshRoots, meshSecret, ownCertificate } from '../config-source.ts';
+import { meshRoots, meshSecret, ownCertificate, type MeshSecrets } from '../config-source.ts';
 
 type Common = MessageInitShape<typeof CommonTlsContextSchema>;
 type Validation = MessageInitShape<typeof CertificateValidationContextSchema>;
@@ -27,22 +27,23 @@ export interface MeshTlsInput {
   readonly identities: readonly string[];
   readonly sni: string;
   readonly http2: boolean;
+  readonly secrets?: MeshSecrets;
 }
 
 /**
  * Mutual TLS between sidecars. `istio` in ALPN tells the other side that this is a sidecar; Istio's own proxies also offer `istio-peer-exchange`,
  * which stock Envoy could not keep.
  */
-export function meshTls({ identities, sni, http2 }: MeshTlsInput): TransportSocket {
+export function meshTls({ identities, sni, http2, secrets }: MeshTlsInput): TransportSocket {
   return tlsSocket(sni, {
     tlsParams,
     alpnProtocols: http2 ? ['istio', 'h2'] : ['istio'],
-    tlsCertificateSdsSecretConfigs: [meshSecret(ownCertificate)],
+    tlsCertificateSdsSecretConfigs: [meshSecret(ownCertificate, secrets)],
     validationContextType: {
       case: 'combinedValidationContext',
       value: {
         defaultValidationContext: { matchTypedSubjectAltNames: sanMatchers(identities) },
-        validationContextSdsSecretConfig: meshSecret(meshRoots),
+        validationContextSdsSecretConfig: meshSecret(meshRoots, secrets),
       },
     },
   });

@@ -16,6 +16,7 @@ import { packAny } from '../../wire/encode.ts';
 import { buildAddress } from '../address.ts';
 import { configPath, istioMetadata } from '../config-metadata.ts';
 import { seconds } from '../duration.ts';
+import type { MeshSecrets } from '../config-source.ts';
 import { accessLogs, listenerAccessLogs } from '../filters/access-log.ts';
 import { buildConnectionManagerFilter } from '../filters/hcm.ts';
 import { type Authorization, buildAuthorization } from '../filters/rbac.ts';
@@ -30,17 +31,18 @@ export interface GatewayListenersInput {
   /** Those that apply to the gateway's own workload. */
   readonly policies: readonly MeshAuthorizationPolicy[];
   readonly mesh: MeshConfig;
+  readonly secrets?: MeshSecrets;
 }
 
 /** A client that opens a connection and never finishes its handshake is cut off. */
 const handshakeTimeoutSeconds = 15;
 
 /** One listener per address and port, in order of the ports. Problems are those of policies; of servers, see `mergeGateways`. */
-export function buildGatewayListeners({ merged, policies, mesh }: GatewayListenersInput): Translated<Listener> {
+export function buildGatewayListeners({ merged, policies, mesh, secrets }: GatewayListenersInput): Translated<Listener> {
   const authorization = buildAuthorization({ policies, trustDomains: trustDomains(mesh) });
   const logs = [...accessLogs(mesh), buildStatsLogger({ reporter: 'source', protocol: 'http' })];
   return {
-    resources: merged.ports.map((port) => listener(port, { mesh, authorization, logs })),
+    resources: merged.ports.map((port) => listener(port, { mesh, authorization, logs, secrets })),
     problems: authorization.problems,
   };
 }
@@ -49,6 +51,7 @@ interface Shared {
   readonly mesh: MeshConfig;
   readonly authorization: Authorization;
   readonly logs: readonly AccessLog[];
+  readonly secrets: MeshSecrets;
 }
 
 function listener(port: GatewayPort, shared: Shared): Listener {
@@ -73,7 +76,7 @@ function tlsChain(tls: TlsServer, listenerName: string, shared: Shared): FilterC
   return create(FilterChainSchema, {
     ...(tls.serverNames.length > 0 && { filterChainMatch: { serverNames: [...tls.serverNames] } }),
     filters: [manager(server.name ? server.name : `outbound_${listenerName}`, tls.routeName, shared)],
-    transportSocket: downstreamSocket(gatewayTls(server.tls ?? {})),
+    transportSocket: downstreamSocket(gatewayTls(server.tls ?? {}, shared.secrets)),
     transportSocketConnectTimeout: seconds(handshakeTimeoutSeconds),
     metadata: { filterMetadata: { [istioMetadata]: { config: configPath(gateway.object) } } },
   });

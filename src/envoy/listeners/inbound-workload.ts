@@ -1,5 +1,6 @@
 import type { MeshConfig } from '../../apis/mesh-config.ts';
 import type { ObjectKey } from '../../apis/object.ts';
+import type { MeshSecrets } from '../config-source.ts';
 import type { InterceptionMode, MeshAuthorizationPolicy, MtlsMode, Protocol } from '../../mesh/model.ts';
 
 /** Where requests to a port end. */
@@ -38,6 +39,7 @@ export interface InboundWorkload {
   /** Those that apply to the workload. */
   readonly policies: readonly MeshAuthorizationPolicy[];
   readonly mesh: MeshConfig;
+  readonly secrets?: MeshSecrets;
 }
 
 /** Own trust domain first. */

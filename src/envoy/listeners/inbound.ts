@@ -174,9 +174,10 @@ class InboundBuilder {
 
   #transportSocket({ mutual }: ChainMatch): Pick<MessageInitShape<typeof FilterChainSchema>, 'transportSocket'> {
     if (!mutual) return {};
-    const { mesh } = this.#workload;
+    const { mesh, secrets } = this.#workload;
     const minVersion = mesh.meshMTLS?.minProtocolVersion === 'TLSV1_3' ? 'TLSV1_3' : 'TLSV1_2';
-    return { transportSocket: downstreamSocket(downstreamMutual({ alpn: alpnHttp, trustDomains: trustDomains(mesh), minVersion })) };
+    const context = downstreamMutual({ alpn: alpnHttp, trustDomains: trustDomains(mesh), minVersion, secrets });
+    return { transportSocket: downstreamSocket(context) };
   }
 
   #http(chain: Chain): Filter[] {

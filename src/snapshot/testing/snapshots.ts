@@ -21,6 +21,7 @@ export function snapshotOf(
   objects: Iterable<ConfigObject>,
   onFault: SnapshotOptions['onFault'] = thrown,
   credential: ReturnType<CredentialReader> = { secret: undefined, problems: [] },
+  identityPart: NonNullable<SnapshotOptions['identityPart']> = () => undefined,
 ): Snapshot {
   const held = new Objects(new Graph());
   for (const object of objects) held.put(object);
@@ -29,6 +30,7 @@ export function snapshotOf(
     readCredential: () => credential,
     untranslated: () => [],
     admit: () => undefined,
+    identityPart,
     onFault,
   });
 }
