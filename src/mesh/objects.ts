@@ -17,7 +17,7 @@ import type { ServiceEntry } from '../apis/service-entry.ts';
 import type { Sidecar } from '../apis/sidecar.ts';
 import type { VirtualService } from '../apis/virtual-service.ts';
 import type { WorkloadEntry } from '../apis/workload-entry.ts';
-import { SourceCollection } from '../store/collection.ts';
+import { SourceCollection, type EntryRef } from '../store/collection.ts';
 import type { Graph } from '../store/graph.ts';
 
 /** Kinds that the mesh is made of. */
@@ -87,6 +87,27 @@ export class Objects {
 
   setMeshConfig(source: MeshConfigSource): void {
     this.meshConfigs.set('mesh', source);
+  }
+
+  /** Tells of each object that the mesh is made of when it appears, changes or goes. */
+  listen(handler: (object: ObjectKey) => void): void {
+    for (const collection of Object.values(this.kinds) as SourceCollection<ConfigObject>[]) {
+      collection.listen((_key, now, before) => {
+        const object = now ?? before;
+        if (object !== undefined) handler(keyOf(object));
+      });
+    }
+    this.meshConfigs.listen((_key, now, before) => {
+      const object = now?.object ?? before?.object;
+      if (object !== undefined) handler(object);
+    });
+  }
+
+  /** Entries of derived collections that were made from the object. */
+  madeFrom(object: ObjectKey): EntryRef[] {
+    if (this.meshConfigs.peek('mesh')?.object === object) return this.meshConfigs.madeFrom('mesh');
+    const slash = object.indexOf('/');
+    return this.collectionOf(object.slice(0, slash))?.madeFrom(object.slice(slash + 1)) ?? [];
   }
 
   /** Recorded read. */

@@ -11,6 +11,8 @@ export class SnapshotPart implements Part {
   readonly id: string;
   private readonly tables = new Map<TypeUrl, ResourceTable>();
   private readonly touched: Touched;
+  /** The collections that its tables follow. */
+  readonly followed = new Map<object, TypeUrl>();
 
   constructor(id: string, touched: Touched) {
     this.id = id;
@@ -29,6 +31,7 @@ export class SnapshotPart implements Part {
 
   follow<I>(type: TypeUrl, lists: ResourceLists<I>): this {
     this.ensure(type).follow(lists);
+    this.followed.set(lists, type);
     return this;
   }
 

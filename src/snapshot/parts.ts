@@ -14,11 +14,14 @@ export class Parts {
   private readonly byKey = new Map<string, Shared>();
   private readonly keys = new Map<SnapshotPart, string>();
   private readonly idle = new Set<string>();
+  /** Grows when a part is made or dropped. */
+  revision = 0;
 
   acquire<P extends SnapshotPart>(key: string, create: () => P, lower: readonly SnapshotPart[] = []): P {
     let shared = this.byKey.get(key);
     if (shared === undefined) {
       const part = create();
+      this.revision++;
       this.byKey.set(key, (shared = { part, lower, users: 0 }));
       this.keys.set(part, key);
       for (const below of lower) this.hold(below);
@@ -59,6 +62,7 @@ export class Parts {
     this.idle.delete(key);
     const shared = this.byKey.get(key);
     if (shared === undefined) return;
+    this.revision++;
     this.byKey.delete(key);
     this.keys.delete(shared.part);
     shared.part.dispose();

@@ -134,6 +134,20 @@ export class ResourceTable implements Table {
     return merged;
   }
 
+  /** Version of the last step that touched any of the names; of a step that is no longer known, the last that may have. */
+  changedAt(names: ReadonlySet<string>): number {
+    for (let i = this.steps.length - 1; i >= 0; i--) {
+      const step = this.steps[i];
+      if (step !== undefined && !names.isDisjointFrom(step.names)) return step.version;
+    }
+    return (this.steps[0]?.version ?? this.version + 1) - 1;
+  }
+
+  /** What the step to the present version touched. */
+  get lastStep(): ReadonlySet<string> {
+    return this.steps[this.steps.length - 1]?.names ?? empty;
+  }
+
   /** Makes what changed since the last commit a step. */
   commit(): void {
     if (this.pending.size === 0) return;

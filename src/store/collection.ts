@@ -3,7 +3,7 @@
  * recomputes only the entries whose reads have changed. Indexes are kept up to date with each entry, so that no reader walks a collection.
  */
 import type { ObjectKey } from '../apis/object.ts';
-import { Cell, Eager, type Graph, Memo, type Stage } from './graph.ts';
+import { Cell, Eager, type Graph, Memo, type Stage, walkReaders } from './graph.ts';
 
 /** Told of every key that appears, changes or goes, after the collection shows it. */
 export type KeyListener<V> = (key: string, now: V | undefined, before: V | undefined) => void;
@@ -188,6 +188,18 @@ abstract class Base<V> implements KeySource<V> {
   }
 }
 
+/** One entry of a derived collection. */
+export interface EntryRef {
+  readonly collection: object;
+  readonly key: string;
+}
+
+/** A source collection that is written from the entries of derived ones. */
+export interface Fed<V> {
+  /** Cells that hold one of the values, as far as they are this object. */
+  cellsOf(value: V, object: ObjectKey): Iterable<Cell<unknown>>;
+}
+
 /** Values that are written, not computed. */
 export class SourceCollection<V> extends Base<V> {
   private readonly cells = new Map<string, SourceCell<V>>();
@@ -230,6 +242,27 @@ export class SourceCollection<V> extends Base<V> {
     if (cell.subs === undefined) this.cells.delete(key);
   }
 
+  /** Entries of derived collections that were made from the object of this key, through every collection in between. */
+  madeFrom(key: string): EntryRef[] {
+    const cell = this.cells.get(key);
+    const object = cell?.object;
+    if (cell === undefined || object === undefined) return [];
+    const found: EntryRef[] = [];
+    walkReaders(cell, (reader) => {
+      if (!(reader instanceof Entry)) return [];
+      const entry = reader as Entry<unknown, unknown>;
+      found.push({ collection: entry.owner, key: entry.key });
+      return entry.owner.fedBy(entry.shown, object);
+    });
+    return found;
+  }
+
+  /** The cell of a key, if it is this object. */
+  protected cellOf(key: string, object: ObjectKey): Cell<unknown> | undefined {
+    const cell = this.cells.get(key);
+    return cell?.object === object ? cell : undefined;
+  }
+
   private cell(key: string): SourceCell<V> {
     let cell = this.cells.get(key);
     if (cell === undefined) this.cells.set(key, (cell = new SourceCell(this, key)));
@@ -266,7 +299,7 @@ class Entry<I, V> extends Eager<V> {
   readonly key: string;
   /** The value that listeners were told of. */
   shown: V | undefined = undefined;
-  private readonly owner: Derived<I, V>;
+  readonly owner: Derived<I, V>;
 
   constructor(owner: Derived<I, V>, key: string) {
     super(owner.graph);
@@ -334,6 +367,7 @@ export class Derived<I, V> extends Base<V> implements Stage {
   private removed = new Set<string>();
   private readonly options: DerivedOptions<I, V>;
   private readonly unlisten: () => void;
+  private feeds: Fed<V>[] | undefined;
 
   constructor(options: DerivedOptions<I, V>) {
     super(options.from.graph, options.name, 1 + Math.max(options.from.level, ...(options.reads ?? []).map((r) => r.level)));
@@ -376,6 +410,16 @@ export class Derived<I, V> extends Base<V> implements Stage {
       entry.dispose();
       if (before !== undefined) this.emit(key, undefined, before);
     }
+  }
+
+  /** @internal From now on the collection is written from this one's entries. */
+  feed(fed: Fed<V>): void {
+    (this.feeds ??= []).push(fed);
+  }
+
+  /** @internal */
+  fedBy(value: V | undefined, object: ObjectKey): Cell<unknown>[] {
+    return value === undefined || this.feeds === undefined ? [] : this.feeds.flatMap((fed) => [...fed.cellsOf(value, object)]);
   }
 
   private inputChanged(key: string, present: boolean, wasPresent: boolean): void {

@@ -166,6 +166,27 @@ export class Graph {
   }
 }
 
+/**
+ * Calls `visit` for each value that was computed from this one, through every intermediate value: provenance the other way round. What `visit` returns is
+ * followed too.
+ */
+export function walkReaders(from: Cell<unknown>, visit: (reader: object) => Iterable<Cell<unknown>>): void {
+  const seen = new Set<ReactiveNode>([from]);
+  const stack: ReactiveNode[] = [from];
+  for (let node = stack.pop(); node !== undefined; node = stack.pop()) {
+    for (let link = node.subs; link !== undefined; link = link.nextSub) {
+      if (seen.has(link.sub)) continue;
+      seen.add(link.sub);
+      stack.push(link.sub);
+      for (const cell of visit(link.sub)) {
+        if (seen.has(cell)) continue;
+        seen.add(cell);
+        stack.push(cell);
+      }
+    }
+  }
+}
+
 /** A source value. Writing the same value (by `===`) is no change. There are tens of them for each service: a subclass adds what it needs, no closures. */
 export class Cell<T> extends Node {
   private readonly graph: Graph;

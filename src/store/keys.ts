@@ -1,7 +1,7 @@
 /** Sets of keys that are made of others, as inputs of derived collections. */
 import type { ObjectKey } from '../apis/object.ts';
-import { SourceCollection, type Index, type KeyListener, type KeySource } from './collection.ts';
-import type { Graph, Stage } from './graph.ts';
+import { Derived, SourceCollection, type Fed, type Index, type KeyListener, type KeySource } from './collection.ts';
+import type { Cell, Graph, Stage } from './graph.ts';
 
 /**
  * The union of key lists: of buckets of indexes, of lists that are the entries of other collections, of fixed keys. Each contribution counts, so a key
@@ -115,7 +115,7 @@ function same(key: string): string {
 }
 
 /** Splits collections whose entries are lists into one value per key; of several owners of a key the one that `better` puts first shows. */
-export class Flat<V> extends SourceCollection<V> implements Stage {
+export class Flat<V> extends SourceCollection<V> implements Stage, Fed<readonly V[]> {
   private readonly keyOf: (value: V) => string;
   private readonly better: (a: V, b: V) => number;
   private readonly owners = new Map<string, V[]>();
@@ -135,6 +135,15 @@ export class Flat<V> extends SourceCollection<V> implements Stage {
     for (const source of options.from) {
       for (const key of source.keysNow()) this.change(source.peek(key), undefined);
       source.listen((_key, now, before) => this.change(now, before));
+      if (source instanceof Derived) source.feed(this);
+    }
+  }
+
+  /** @internal */
+  *cellsOf(values: readonly V[], object: ObjectKey): Iterable<Cell<unknown>> {
+    for (const value of values) {
+      const cell = this.cellOf(this.keyOf(value), object);
+      if (cell !== undefined) yield cell;
     }
   }
 

@@ -4,6 +4,7 @@
  * A part is shared by many proxies. A stream holds per part and type only the version that it has sent, never a copy of the names.
  */
 import type { EncodedResource } from '../wire/resource.ts';
+import type { ObjectKey } from '../apis/object.ts';
 import type { Problem } from '../apis/problem.ts';
 
 /** `type.googleapis.com/...`, see wire/types.ts. */
@@ -36,6 +37,8 @@ export interface Part {
   readonly id: string;
   /** Undefined: the part has nothing of that type and never had. */
   table(type: TypeUrl): Table | undefined;
+  /** Keys of the objects that a resource was made from; undefined where there is none of that name. */
+  provenance?(type: TypeUrl, name: string): ObjectKey[] | undefined;
 }
 
 /** What a proxy says of itself on its first message, limited in size; nothing of it is believed before `open` has checked it. */
@@ -139,6 +142,8 @@ export interface StreamStatus {
 export interface TrackedStream extends StreamStatus {
   /** The source must be settled. */
   standing(change: TableChange): Standing;
+  /** Whether the proxy has everything that the present list of parts has brought. Never `unconcerned`. */
+  standingInPlan(): Standing;
 }
 
 export interface TypeStatus {
