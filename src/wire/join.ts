@@ -37,21 +37,22 @@ export function concat(...pieces: Pieces): Uint8Array<ArrayBuffer> {
  */
 export class Joined {
   readonly byteLength: number;
-  readonly #pieces: Pieces;
+  /** Shared with other messages: not to be written to. */
+  readonly pieces: Pieces;
 
   constructor(pieces: Pieces) {
-    this.#pieces = pieces;
+    this.pieces = pieces;
     this.byteLength = totalLength(pieces);
   }
 
   /** Writes all of it into `target` from `start` on. */
   copy(target: Uint8Array, start = 0): number {
-    writePieces(target, start, this.#pieces);
+    writePieces(target, start, this.pieces);
     return this.byteLength;
   }
 
   toBytes(): Uint8Array<ArrayBuffer> {
-    return concat(...this.#pieces);
+    return concat(...this.pieces);
   }
 }
 

@@ -88,6 +88,15 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
     return (state.held(this.#view)?.[index] ?? -1) >= version ? 'has' : 'pending';
   }
 
+  override standingInPlan(): Standing {
+    let pending = this.#hosts.areDue || this.#removedClusters.size > 0;
+    for (const state of this.types.values()) {
+      if (state.heldBack.length > 0) return 'rejected';
+      if (state.held(this.#view) === undefined || state.repair !== undefined) pending = true;
+    }
+    return pending ? 'pending' : 'has';
+  }
+
   /** Of virtual hosts only those of tables that the client has count. */
   #isConcerned(state: DeltaType, index: number, names: ReadonlySet<string>): boolean {
     for (const name of names) {

@@ -1,5 +1,6 @@
 import { createServer, type AddressInfo, type Server as NetServer, type Socket } from 'node:net';
 import { Server, type ServerCredentials } from '@grpc/grpc-js';
+import { largeByReference } from './by-reference.ts';
 
 export interface ListenerOptions {
   readonly credentials: ServerCredentials;
@@ -24,6 +25,7 @@ export function createGrpcServer(): Server {
     'grpc.keepalive_timeout_ms': 20_000,
     // Megabytes of one connection's session, see node:http2; a large first answer is one message.
     'grpc-node.max_session_memory': 1024,
+    interceptors: [largeByReference],
   });
 }
 

@@ -71,6 +71,15 @@ export class SotwStream extends RequestStream<SotwRequest> {
     return state.lastError === undefined ? 'pending' : 'rejected';
   }
 
+  override standingInPlan(): Standing {
+    let pending = this.#keepingClustersSinceMs !== undefined;
+    for (const state of this.types.values()) {
+      if (state.lastError !== undefined) return 'rejected';
+      if (state.held(this.#view) === undefined) pending = true;
+    }
+    return pending ? 'pending' : 'has';
+  }
+
   #isConcerned(state: SotwType, type: TypeUrl, index: number, names: ReadonlySet<string>): boolean {
     for (const name of names) {
       const asked = state.has(type === virtualHostType ? routeOf(name) : name) || type === nameTableType;

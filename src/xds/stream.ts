@@ -246,6 +246,7 @@ export abstract class Stream implements TrackedStream, Waiter, Pumped {
   protected abstract released(): void;
   abstract partsChanged(): void;
   abstract standing(change: TableChange): Standing;
+  abstract standingInPlan(): Standing;
 
   protected get writable(): boolean {
     return !this.#closed && this.#pendingBytes < this.shared.limits.maxPendingBytes;
