@@ -1,173 +1,105 @@
-/** What the daemon measures, under istiod's names where istiod has one, so that its dashboards and alerts go on working. */
-import { Counter, Gauge, Histogram, Registry } from 'prom-client';
-import { shortName } from '../wire/types.ts';
-import type { Part, StreamObserver, StreamStatus, TypeUrl } from '../xds/source.ts';
-import { caMetrics, type CaMetrics } from './ca-metrics.ts';
+/** What the daemon measures, under istiod's names where istiod has one, so that its dashboards and alerts go on working. docs/metrics.md lists all. */
+import { Registry } from 'prom-client';
+import type { Problem } from '../apis/problem.ts';
+import type { StreamMeter } from '../xds/meter.ts';
+import type { Part, StreamObserver, TypeUrl } from '../xds/source.ts';
+import { caMetrics, type CaMetrics } from './metrics/ca.ts';
+import { daemonMetrics, type DaemonFigures } from './metrics/daemon.ts';
+import { inputMetrics, type ObjectEvent } from './metrics/input.ts';
+import { Instruments } from './metrics/instruments.ts';
+import { meshMetrics, type EndpointFigures } from './metrics/mesh.ts';
+import { processMetrics } from './metrics/process.ts';
+import { pushMetrics } from './metrics/push.ts';
+import { qualityMetrics } from './metrics/quality.ts';
 
 export interface MetricsOptions {
   readonly version: string;
+  /** Milliseconds of a clock that never goes back. */
   readonly nowMs: () => number;
-  /** Read when `/metrics` is asked for. */
+  /** Milliseconds since 1970. Default `Date.now`. */
+  readonly wallMs?: () => number;
+  /** The following are read when `/metrics` is asked for. */
   readonly serviceCount: () => number;
   readonly virtualServiceCount: () => number;
+  readonly endpointFigures?: () => EndpointFigures;
+  readonly problems?: () => readonly Problem[];
 }
 
 export interface Metrics {
   readonly registry: Registry;
+  /** For metrics of others. */
+  readonly make: Instruments;
   readonly streams: StreamObserver;
+  readonly meter: StreamMeter;
   readonly ca: CaMetrics;
+  /** A request of so many bytes has arrived on a stream. */
+  requestReceived(bytes: number): void;
   /** An object was added, updated or deleted by a source; the change counts as under way until `flushed`. */
-  configEvent(kind: string, event: 'add' | 'update' | 'delete'): void;
+  configEvent(kind: string, event: ObjectEvent): void;
+  /** Collections of a cluster that cannot be read at present. */
+  stale(cluster: string, collections: readonly string[]): void;
+  /** The cluster is not read any more. */
+  forgetCluster(cluster: string): void;
   /** These parts have changed and are visible to the streams, which have not sent anything of it yet. */
-  settled(changed: Pick<ReadonlyMap<Part, unknown>, 'has'>): void;
+  settled(changed: ReadonlyMap<Part, ReadonlySet<TypeUrl>>): void;
+  /** The translation of what has changed begins. */
+  translating(): void;
   /** Everything that had changed is translated, whether a part has changed by it or not. */
   flushed(): void;
+  /** Once the streams are there. */
+  watch(figures: DaemonFigures): void;
+  /** Once in a process. */
+  watchProcess(): void;
 }
 
-const rejectTypes = ['cds', 'eds', 'lds', 'rds'] as const;
-const secondsBuckets = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 3, 5, 10, 20, 30];
+const noEndpoints: EndpointFigures = { emptyEds: 0, emptyDns: 0, pendingPods: 0, pendingServices: 0, everPending: 0 };
 
 export function createMetrics(options: MetricsOptions): Metrics {
+  const { version, nowMs, wallMs = Date.now, serviceCount, virtualServiceCount } = options;
   const registry = new Registry();
-  const registers = [registry];
-  const startedAtMs = options.nowMs();
-  const pushes = new Counter({ name: 'pilot_xds_pushes', help: 'Responses sent, by type', labelNames: ['type'], registers });
-  const sizes = new Histogram({
-    name: 'pilot_xds_config_size_bytes',
-    help: 'Size of the responses sent, by type',
-    labelNames: ['type'],
-    buckets: [1, 10_000, 1_000_000, 4_000_000, 10_000_000, 40_000_000],
-    registers,
+  const make = new Instruments(registry);
+  const startedAtMs = nowMs();
+  make.collect('pilot_info', 'Version of the control plane', ['version'], (gauge) => gauge.set({ version }, 1));
+  make.read('istiod_uptime_seconds', 'Seconds since the start', () => (nowMs() - startedAtMs) / 1000);
+  meshMetrics(make, {
+    services: serviceCount,
+    virtualServices: virtualServiceCount,
+    endpoints: options.endpointFigures ?? (() => noEndpoints),
   });
-  const convergence = new Histogram({
-    name: 'pilot_proxy_convergence_time',
-    help: 'Seconds from the first of a group of changes to a response that carries it to a proxy',
-    buckets: secondsBuckets,
-    registers,
-  });
-  const ackSeconds = new Histogram({
-    name: 'mizzen_xds_ack_seconds',
-    help: 'Seconds from sending a response to its acceptance, by type; a warming cluster delays that of CDS',
-    labelNames: ['type'],
-    buckets: secondsBuckets,
-    registers,
-  });
-  const refusedStreams = new Counter({ name: 'mizzen_xds_refused_streams', help: 'Proxies that were refused a stream', registers });
-  const triggers = new Counter({
-    name: 'pilot_push_triggers',
-    help: 'Changes that became visible to the streams',
-    labelNames: ['type'],
-    registers,
-  });
-  const events = new Counter({
-    name: 'pilot_k8s_cfg_events',
-    help: 'Objects that sources have added, updated or deleted',
-    labelNames: ['type', 'event'],
-    registers,
-  });
-  const totalRejects = new Counter({
-    name: 'pilot_total_xds_rejects',
-    help: 'Responses that proxies have rejected',
-    labelNames: ['type'],
-    registers,
-  });
-  const rejects = new Map(
-    rejectTypes.map((type) => [
-      type.toUpperCase(),
-      new Gauge({
-        name: `pilot_xds_${type}_reject`,
-        help: `1 for each proxy whose last ${type.toUpperCase()} response is rejected`,
-        labelNames: ['node', 'err'],
-        registers,
-      }),
-    ]),
-  );
-
-  const connected = new Set<StreamStatus>();
-  gauge('pilot_xds', 'Proxies connected, by version of the control plane', ['version'], (g) =>
-    g.set({ version: options.version }, connected.size),
-  );
-  gauge('pilot_info', 'Version of the control plane', ['version'], (g) => g.set({ version: options.version }, 1));
-  gauge('istiod_uptime_seconds', 'Seconds since the start', [], (g) => g.set((options.nowMs() - startedAtMs) / 1000));
-  gauge('pilot_services', 'Services in the mesh', [], (g) => g.set(options.serviceCount()));
-  gauge('pilot_virt_services', 'VirtualServices in the mesh', [], (g) => g.set(options.virtualServiceCount()));
-
-  function gauge(name: string, help: string, labelNames: string[], collect: (g: Gauge) => void): void {
-    const g: Gauge = new Gauge({ name, help, labelNames, registers, collect: () => collect(g) });
-  }
-
-  /** Of the changes that are not translated yet, and of those that became visible last. */
-  let pendingSinceMs: number | undefined;
-  let visibleSinceMs = 0;
-  /** Streams that have not had their part of the last visible change. */
-  const due = new Set<StreamStatus>();
-
-  /** Label values of a stream's reject gauges, to take them away again. */
-  const rejected = new Map<StreamStatus, Map<string, string>>();
-  const clearReject = (stream: StreamStatus, type: string): void => {
-    const err = rejected.get(stream)?.get(type);
-    if (err === undefined) return;
-    rejects.get(type)?.remove({ node: stream.subscription.node.id, err });
-    rejected.get(stream)?.delete(type);
-  };
-
-  const streams: StreamObserver = {
-    connected: (stream) => {
-      connected.add(stream);
-    },
-    disconnected: (stream) => {
-      connected.delete(stream);
-      due.delete(stream);
-      for (const type of rejected.get(stream)?.keys() ?? []) clearReject(stream, type);
-      rejected.delete(stream);
-    },
-    refused: () => refusedStreams.inc(),
-    sent: (stream, typeUrl: TypeUrl, bytes) => {
-      const type = shortName(typeUrl);
-      pushes.inc({ type: type.toLowerCase() });
-      sizes.observe({ type: typeUrl }, bytes);
-      if (due.delete(stream)) convergence.observe((options.nowMs() - visibleSinceMs) / 1000);
-    },
-    acked: (stream, typeUrl, _nonce, latencyMs) => {
-      const type = shortName(typeUrl);
-      ackSeconds.observe({ type: type.toLowerCase() }, latencyMs / 1000);
-      clearReject(stream, type);
-    },
-    rejected: (stream, typeUrl, _names, message) => {
-      const type = shortName(typeUrl);
-      totalRejects.inc({ type: typeUrl });
-      const g = rejects.get(type);
-      if (g === undefined) return;
-      clearReject(stream, type);
-      const err = firstLine(message);
-      g.set({ node: stream.subscription.node.id, err }, 1);
-      const ofStream = rejected.get(stream) ?? new Map<string, string>();
-      rejected.set(stream, ofStream.set(type, err));
-    },
-  };
-
+  qualityMetrics(make, { problems: options.problems ?? (() => []), nowMs });
+  const input = inputMetrics(make);
+  const push = pushMetrics(make, { version, nowMs });
+  /** From the start of a translation to the moment that its result is visible: the streams begin to send within the flush. */
+  let translation: { readonly startMs: number; endMs?: number } | undefined;
   return {
     registry,
-    streams,
-    ca: caMetrics(registry),
+    make,
+    streams: push.streams,
+    meter: push.meter,
+    ca: caMetrics(make, wallMs),
+    requestReceived: (bytes) => push.requestReceived(bytes),
     configEvent: (kind, event) => {
-      pendingSinceMs ??= options.nowMs();
-      events.inc({ type: kind, event });
+      input.received(kind, event);
+      push.changed(kind);
+    },
+    stale: (cluster, collections) => input.stale(cluster, collections),
+    forgetCluster: (cluster) => input.forget(cluster),
+    translating: () => {
+      translation = { startMs: nowMs() };
     },
     settled: (changed) => {
-      if (pendingSinceMs === undefined) return;
-      visibleSinceMs = pendingSinceMs;
-      due.clear();
-      for (const stream of connected) if (stream.subscription.parts.some((part) => changed.has(part))) due.add(stream);
-      triggers.inc({ type: 'config' });
+      if (translation !== undefined) translation.endMs ??= nowMs();
+      input.triggered();
+      push.settled(changed);
     },
     flushed: () => {
-      pendingSinceMs = undefined;
+      const endMs = translation?.endMs ?? nowMs();
+      if (translation !== undefined)
+        input.translated(endMs - translation.startMs, push.pendingSinceMs === undefined ? undefined : endMs - push.pendingSinceMs);
+      translation = undefined;
+      push.flushed();
     },
+    watch: (figures) => daemonMetrics(make, figures),
+    watchProcess: () => processMetrics(make),
   };
-}
-
-/** A label value must stay short, and Envoy quotes whole messages. */
-function firstLine(message: string): string {
-  return (message.split('\n', 1)[0] ?? '').slice(0, 120);
 }

@@ -1,6 +1,7 @@
 /** HTTP of the daemon: metrics and debugging on the monitoring port, readiness on the other. */
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Registry } from 'prom-client';
+import { Exposition } from './exposition.ts';
 import { debugIndex, type DebugPage } from './debug-index.ts';
 import { logScopes, parseLevel, parseScope, type Log } from './log.ts';
 import { isLocalHostHeader, isLoopback } from './loopback.ts';
@@ -17,6 +18,8 @@ export interface Version {
 export interface MonitoringOptions {
   readonly views: AdminViews;
   readonly metrics: Registry;
+  /** A scraper that has not taken the answer by then is cut off. Default 30 s. */
+  readonly scrapeLimitMs?: number;
   readonly log: Log;
   readonly version: Version;
 }
@@ -41,9 +44,16 @@ function limitedServer(): FastifyInstance {
 export function monitoringServer(options: MonitoringOptions): FastifyInstance {
   const { views, metrics, log } = options;
   const app = limitedServer();
-  app.get('/metrics', async (_request, reply) => {
-    void reply.type(metrics.contentType);
-    return metrics.metrics();
+  const exposition = new Exposition(metrics);
+  app.get('/metrics', async (request, reply) => {
+    const { body, encoding } = await exposition.answer(request.headers['accept-encoding']);
+    const { socket } = reply.raw;
+    // What a scraper has not taken by then it does not take before its own time is up either.
+    const late = setTimeout(() => socket?.destroy(), options.scrapeLimitMs ?? 30_000);
+    reply.raw.once('close', () => clearTimeout(late));
+    void reply.type(exposition.contentType).header('vary', 'accept-encoding');
+    if (encoding !== undefined) void reply.header('content-encoding', encoding);
+    return body;
   });
   app.get('/version', async () => options.version);
 

@@ -27,13 +27,9 @@ export class EndpointCensus {
     for (const key of mesh.services.keysNow()) this.#count(key);
   }
 
-  get now(): Counts {
-    return this.#now;
-  }
-
-  /** How many endpoints have ever come before their pod. */
-  get everPending(): number {
-    return this.#everPending;
+  /** `everPending`: how many endpoints have ever come before their pod. */
+  get figures(): Counts & { readonly everPending: number } {
+    return { ...this.#now, everPending: this.#everPending };
   }
 
   #count(key: string): void {

@@ -19,6 +19,9 @@ export type CertificateCounter =
   | 'citadel_server_id_extraction_err_count'
   | 'citadel_server_csr_sign_err_count';
 
+/** istiod's label `error` of `citadel_server_csr_sign_err_count`. */
+export type CertificateError = 'CSR_ERROR' | 'TTL_ERROR' | 'CERT_GEN_ERROR';
+
 export interface CertificateServiceOptions {
   readonly authenticator: Pick<Authenticator, 'authenticate'>;
   readonly ca: CertificateAuthority;
@@ -27,7 +30,7 @@ export interface CertificateServiceOptions {
   readonly callerLimit?: RateLimit;
   /** All callers together. Default: 2,000 at once, then 1,000 a second, well below what signing takes of one core. */
   readonly totalLimit?: RateLimit;
-  readonly count?: (counter: CertificateCounter) => void;
+  readonly count?: (counter: CertificateCounter, error?: CertificateError) => void;
   readonly onIssued?: (caller: { readonly spiffeId: string; readonly peer: string }, certificate: SignedCertificate) => void;
   /** For the log: who was refused what, and why. */
   readonly onRefused?: (peer: string, code: status, reason: string) => void;
@@ -96,7 +99,7 @@ export class CertificateService {
     this.#refuseMetadata(request);
     const ttlMs = this.#life(request.validityDuration);
     const { publicKey, hasCommonName } = this.#parse(request.csr);
-    const signed = this.#sign(() => this.#options.ca.signWorkload(proven, publicKey, { ttlMs, commonName: hasCommonName }));
+    const signed = this.#sign(() => this.#options.ca.signWorkload(proven, publicKey, { ttlMs, commonName: hasCommonName, byRequest: true }));
     this.#count('citadel_server_success_cert_issuance_count');
     this.#options.onIssued?.({ spiffeId: proven.spiffeId, peer: caller.peer }, signed);
     // The last element is all roots in one: a client takes it as the roots, and of several it would keep one.
@@ -142,7 +145,7 @@ export class CertificateService {
     try {
       return sign();
     } catch (error) {
-      this.#count('citadel_server_csr_sign_err_count');
+      this.#options.count?.('citadel_server_csr_sign_err_count', errorOf(error));
       const callersFault = error instanceof CredentialFault && (error.code === 'ttl' || error.code === 'key');
       throw callersFault
         ? new CallError(status.INVALID_ARGUMENT, error.message)
@@ -159,6 +162,11 @@ export class CertificateService {
   #count(counter: CertificateCounter): void {
     this.#options.count?.(counter);
   }
+}
+
+function errorOf(error: unknown): CertificateError {
+  const code = error instanceof CredentialFault ? error.code : undefined;
+  return code === 'ttl' ? 'TTL_ERROR' : code === 'key' ? 'CSR_ERROR' : 'CERT_GEN_ERROR';
 }
 
 function exhausted(whose: string): CallError {

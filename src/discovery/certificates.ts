@@ -8,7 +8,7 @@ import { CertificateAuthority } from '../ca/signer.ts';
 import { WorkloadCertificates } from '../ca/workload.ts';
 import type { MeshConfig } from '../apis/mesh-config.ts';
 import type { Log } from '../admin/log.ts';
-import type { CaMetrics } from '../admin/ca-metrics.ts';
+import type { CaMetrics } from '../admin/metrics/ca.ts';
 import { Authenticator } from '../identity/authenticator.ts';
 import { CertificateVerifier } from '../identity/certificate.ts';
 import { loadTokenKey, LocalTokenReviewer } from '../identity/localtoken.ts';
@@ -66,7 +66,10 @@ export function openCertificates(options: {
       options.metrics.issued();
       log.info({ spiffeId, serial: certificate.serial, notAfter: certificate.notAfter }, 'certificate issued');
     },
-    onError: (spiffeId, error, retryInMs) => log.error({ spiffeId, err: error, retryInMs }, 'a certificate could not be issued'),
+    onError: (spiffeId, error, retryInMs) => {
+      options.metrics.secretFailed();
+      log.error({ spiffeId, err: error, retryInMs }, 'a certificate could not be issued');
+    },
   });
   const authenticator = new Authenticator({
     trustDomain: mesh.trustDomain,

@@ -11,6 +11,7 @@ import { combineObservers, StreamRegistry } from '../admin/streams.ts';
 import type { AdminViews } from '../admin/views.ts';
 import { parseMeshConfig } from '../apis/mesh-config-parse.ts';
 import { objectKey } from '../apis/object.ts';
+import { EndpointCensus } from '../analysis/endpoint-census.ts';
 import { References } from '../analysis/references.ts';
 import { untranslatedPaths } from '../apis/untranslated.ts';
 import { gatewaySecret } from '../ca/credentials.ts';
@@ -68,7 +69,10 @@ class Daemon {
       nowMs: () => performance.now(),
       serviceCount: () => count(objects.kinds.Service.keysNow()) + count(objects.kinds.ServiceEntry.keysNow()),
       virtualServiceCount: () => count(objects.kinds.VirtualService.keysNow()),
+      endpointFigures: () => census.figures,
+      problems: () => views.problems(),
     });
+    metrics.watchProcess();
     const onFault = (collection: string, key: string, error: unknown): void =>
       log.scope('model').error({ collection, key, err: error }, 'fault in a translation; its last result stays in force');
     let identities: IdentityParts | undefined;
@@ -81,8 +85,10 @@ class Daemon {
       identityPart: (caller) => identities?.acquire(caller),
     });
     const references = new References(snapshot.mesh, onFault);
+    const census = new EndpointCensus(snapshot.mesh);
     const pacer = new Pacer({
       flush: () => {
+        metrics.translating();
         try {
           snapshot.flush();
         } catch (error) {
@@ -193,11 +199,19 @@ class Daemon {
     const hub = new Hub({
       source: snapshot,
       observer: combineObservers(streams, rejections, metrics.streams, streamLog(log.scope('ads'))),
+      meter: metrics.meter,
       controlPlane: `mizzen ${options.version}`,
       // Never goes back, and is shown as a time of day.
       now: () => performance.timeOrigin + performance.now(),
       later: (task) => void setImmediate(task),
       onFault: (error) => log.scope('ads').error({ err: error }, 'fault on a stream; it was ended'),
+    });
+    metrics.watch({
+      waitingStreams: () => hub.waiting,
+      bytesInFlight: () => hub.bytesInFlight,
+      sharing: () => hub.sharing,
+      identities: () => certificates.workloads.size,
+      proxiesWithoutService: () => snapshot.sidecarsWithoutPorts,
     });
     const tick = setInterval(() => hub.tick(), 1000);
     this.closers.push(() => clearInterval(tick));

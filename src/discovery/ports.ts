@@ -1,21 +1,21 @@
 /** The two ports of the control plane: xDS in plaintext, and xDS with the certificate service over TLS. */
-import { ServerCredentials } from '@grpc/grpc-js';
+import { ServerCredentials, type ServiceDefinition } from '@grpc/grpc-js';
 import type { Log } from '../admin/log.ts';
 import type { Metrics } from '../admin/metrics.ts';
-import { CertificateService } from '../ca/service.ts';
+import { CertificateService, type CertificateCounter, type CertificateError } from '../ca/service.ts';
+import type { Services } from '../wire/services.ts';
 import { ReloadableCredentials } from '../xds/credentials.ts';
 import type { Hub } from '../xds/hub.ts';
 import { createGrpcServer, Listener } from '../xds/listener.ts';
 import { DiscoveryService } from '../xds/server.ts';
 import type { StreamObserver } from '../xds/source.ts';
 import type { Certificates } from './certificates.ts';
-import type { readServices } from './descriptors.ts';
 import type { DiscoveryOptions } from './options.ts';
 
 export interface XdsPortsOptions {
   readonly hub: Hub;
   readonly certificates: Certificates;
-  readonly services: ReturnType<typeof readServices>;
+  readonly services: Services;
   readonly metrics: Metrics;
   readonly observer: StreamObserver;
   readonly log: Log;
@@ -32,7 +32,7 @@ export class XdsPorts {
 
   /** Rejects with the port that could not be opened; `close` then closes the one that was. */
   async listen({ grpc, secureGrpc }: Pick<DiscoveryOptions, 'grpc' | 'secureGrpc'>): Promise<void> {
-    const { hub, certificates, services, observer, log } = this.#options;
+    const { hub, certificates, services, metrics, observer, log } = this.#options;
     const tls = new ReloadableCredentials(certificates.serving.current);
     this.#endings.push(certificates.serving.onChange(() => tls.set(certificates.serving.current)));
     const issue = this.#certificateService();
@@ -50,7 +50,10 @@ export class XdsPorts {
         secure,
         breakConnection: (peer) => listener?.breakConnection(peer),
       });
-      server.addService(services.aggregatedDiscovery, service.handlers);
+      server.addService(
+        measured(services.aggregatedDiscovery, (bytes) => metrics.requestReceived(bytes)),
+        service.handlers,
+      );
       if (secure) server.addService(services.certificates, issue.implementation(true));
       listener = await Listener.listen(server, { credentials, host: at.address, port: at.port }).catch((cause: unknown) => {
         throw new Error(`xDS over ${name} cannot listen on ${at.address}:${at.port}: ${(cause as Error).message}`, { cause });
@@ -74,7 +77,7 @@ export class XdsPorts {
       authenticator: certificates.authenticator,
       ca: certificates.ca,
       now: Date.now,
-      count: (counter) => countCertificate(metrics, counter),
+      count: (counter, error) => countCertificate(metrics.ca, counter, error),
       onIssued: ({ spiffeId, peer }, { serial, notAfter }) =>
         log.info({ spiffeId, peer, serial, notAfter }, 'certificate issued by request'),
       onRefused: (peer, code, reason) => log.warn({ peer, code, reason }, 'signing request refused'),
@@ -82,22 +85,33 @@ export class XdsPorts {
   }
 }
 
-function countCertificate(
-  metrics: Metrics,
-  counter: Parameters<NonNullable<ConstructorParameters<typeof CertificateService>[0]['count']>>[0],
-): void {
+/** The service, with the size of each request told before it is decoded. */
+function measured(service: Services['aggregatedDiscovery'], received: (bytes: number) => void): ServiceDefinition {
+  const methods = Object.entries(service).map(([name, method]) => {
+    const requestDeserialize = (bytes: Buffer): unknown => {
+      received(bytes.length);
+      return method.requestDeserialize(bytes);
+    };
+    return [name, { ...method, requestDeserialize }] as const;
+  });
+  return Object.fromEntries(methods);
+}
+
+function countCertificate(metrics: Metrics['ca'], counter: CertificateCounter, error: CertificateError = 'CERT_GEN_ERROR'): void {
   switch (counter) {
     case 'citadel_server_csr_count':
-      return metrics.ca.requested();
+      return metrics.requested();
     case 'citadel_server_success_cert_issuance_count':
-      return metrics.ca.issued();
+      return metrics.issued();
     case 'citadel_server_authentication_failure_count':
-      return metrics.ca.authenticationFailed();
+      return metrics.authenticationFailed();
     case 'citadel_server_csr_parsing_err_count':
-      return metrics.ca.requestUnreadable();
+      return metrics.requestUnreadable();
+    case 'citadel_server_id_extraction_err_count':
+      return metrics.identityRefused();
     case 'citadel_server_csr_sign_err_count':
-      return metrics.ca.signingFailed();
+      return metrics.signingFailed(error);
     default:
-      return undefined;
+      return counter satisfies never;
   }
 }
