@@ -1,7 +1,8 @@
 import type { ObjectKey, Origin } from './object.ts';
 
 /** Condition words that a problem may carry; documented in docs/problems.md. */
-export type ProblemReason = 'Invalid' | 'UnknownField' | 'NotTranslated' | 'RefNotFound' | 'Conflict' | 'Unsupported' | 'Refused' | 'Held';
+export type ProblemReason =
+  'Invalid' | 'UnknownField' | 'NotTranslated' | 'RefNotFound' | 'Conflict' | 'Unsupported' | 'Refused' | 'Unreachable' | 'Held';
 
 /** Something wrong with an object. Bad configuration is data: it is collected and shown, never thrown. */
 export interface Problem {
