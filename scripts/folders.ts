@@ -26,7 +26,8 @@ export const folders: Readonly<Record<string, FolderRule>> = {
   kubernetes: { imports: ['lib'] },
   sources: { imports: ['apis', 'store', 'kubernetes'] },
   identity: { imports: ['lib'] },
-  ca: { imports: ['identity', 'wire', 'store'] },
+  // In a cluster it is kept in Secrets.
+  ca: { imports: ['identity', 'wire', 'store', 'kubernetes'] },
   // A refusal is reported as a problem of an object.
   xds: { imports: ['wire', 'identity'], types: ['apis'] },
   controllers: { imports: ['apis', 'store', 'kubernetes'] },

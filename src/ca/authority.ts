@@ -5,6 +5,7 @@ import { CredentialFault } from '../identity/fault.ts';
 import { isWorldReadable, loadOrCreateStateFile, readStateFile } from '../identity/privatefile.ts';
 import { buildCertificate, encodeName, issuerFields, keyIdentifier, publicKeyInfo, type Issuer } from './certificate.ts';
 import { generateKey, parsePrivateKey, privateKeyPem } from './keys.ts';
+import { materialIn, MaterialFault, pluggedKeys, type CaMaterial, type MaterialPart } from './material.ts';
 import { certificatePem, readCertificates, toPem } from './pem.ts';
 import { newSerial } from './serial.ts';
 
@@ -15,6 +16,8 @@ export interface Authority {
   /** PEM of what a peer gets after the leaf: the signer and its issuers below the root; empty when the root itself signs. */
   readonly intermediates: readonly string[];
   readonly roots: readonly X509Certificate[];
+  /** The one of the roots that stands at the end of the signer's chain. */
+  readonly root: X509Certificate;
   /** The earliest end in the chain: nothing that is signed lives longer. */
   readonly notAfter: Date;
   /** Short hash of the signer: part of the version of every secret that it signed. */
@@ -52,6 +55,13 @@ export function loadSelfSignedAuthority(stateDir: string, trustDomain: string, n
   return authority({ certificate: root, key, chain: [], roots: [root], where: certificateFile, keyFile, now });
 }
 
+/** A new key and a self-signed root for it. */
+export function newSelfSignedMaterial(trustDomain: string, now: number, lifeMs = rootLifeMs): CaMaterial {
+  const { privateKey } = generateKey('ec-p256');
+  const certificate = toPem('CERTIFICATE', selfSignedRoot(privateKey, trustDomain, now, lifeMs));
+  return { certificate, key: privateKeyPem(privateKey), chain: '', roots: certificate };
+}
+
 /**
  * A self-signed root. Its subject carries the key's identifier: of two roots with one subject a verifier may pick the wrong one.
  */
@@ -72,49 +82,43 @@ export function selfSignedRoot(key: KeyObject, trustDomain: string, now: number,
   );
 }
 
-interface FileNames {
-  readonly certificate: string;
-  readonly key: string;
-  readonly roots: string;
-  /** Optional; in the second form the chain stands behind the certificate. */
-  readonly chain: string;
-}
-
-/** File names as the Secret `cacerts` has them: Istio's own, and those of type kubernetes.io/tls, as cert-manager writes them. */
-const pluggedNames: readonly [FileNames, FileNames] = [
-  { certificate: 'ca-cert.pem', key: 'ca-key.pem', chain: 'cert-chain.pem', roots: 'root-cert.pem' },
-  { certificate: 'tls.crt', key: 'tls.key', chain: 'tls.crt', roots: 'ca.crt' },
-];
-
 /**
  * Loads an authority from a folder with ca-cert.pem, ca-key.pem, root-cert.pem and, for an intermediate, cert-chain.pem; or with tls.crt,
  * tls.key and ca.crt. A key that all can read is only a warning here: it is the mode that Kubernetes mounts a Secret with.
  */
 export function loadPluggedAuthority(folder: string, now: number): Authority {
   const path = (name: string): string => join(folder, name);
-  const [own, tls] = pluggedNames;
-  const names =
-    readStateFile(path(own.certificate), 'public') === undefined && readStateFile(path(tls.certificate), 'public') !== undefined
-      ? tls
-      : own;
-  const text = (name: string): string => {
-    const found = readStateFile(path(name), 'public');
-    if (found === undefined) throw new CredentialFault('file', `${path(name)} is missing; a plugged-in authority needs ${needed(names)}`);
-    return found;
-  };
-  const [certificate] = readCertificates(text(names.certificate), path(names.certificate));
-  const key = parsePrivateKey(text(names.key), path(names.key));
-  const roots = readCertificates(text(names.roots), path(names.roots));
-  const chainPem = readStateFile(path(names.chain), 'public') ?? '';
-  const chain = chainPem.trim() === '' ? [] : readCertificates(chainPem, path(names.chain));
-  const loaded = authority({ certificate, key, chain, roots, where: path(names.certificate), keyFile: path(names.key), now });
-  if (!isWorldReadable(path(names.key))) return loaded;
-  const warning = `${path(names.key)} can be read by all users: make it "chmod 600", or set the defaultMode of its volume`;
+  const found = (name: string): string | undefined => readStateFile(path(name), 'public');
+  const keys = pluggedKeys(found);
+  const missing = ([keys.certificate, keys.key, keys.roots] as const).find((name) => found(name) === undefined);
+  if (missing !== undefined) {
+    const needed = [...new Set([keys.certificate, keys.key, keys.roots, keys.chain])].join(', ');
+    throw new CredentialFault('file', `${path(missing)} is missing; a plugged-in authority needs ${needed}`);
+  }
+  const loaded = readAuthority(materialIn(found, keys, folder), (part) => path(keys[part]), now);
+  if (!isWorldReadable(path(keys.key))) return loaded;
+  const warning = `${path(keys.key)} can be read by all users: make it "chmod 600", or set the defaultMode of its volume`;
   return { ...loaded, warnings: [...loaded.warnings, warning] };
 }
 
-function needed(names: FileNames): string {
-  return [...new Set([names.certificate, names.key, names.roots, names.chain])].join(', ');
+/**
+ * An authority of its material. `name` says of each part where it is from. Throws a MaterialFault with the part that is wrong. Without `now` it
+ * may have expired.
+ */
+export function readAuthority(material: CaMaterial, name: (part: MaterialPart) => string, now?: number): Authority {
+  const at = <T>(part: MaterialPart, read: () => T): T => {
+    try {
+      return read();
+    } catch (error) {
+      if (!(error instanceof CredentialFault) || error instanceof MaterialFault) throw error;
+      throw new MaterialFault(part, error);
+    }
+  };
+  const [certificate] = at('certificate', () => readCertificates(material.certificate, name('certificate')));
+  const key = at('key', () => parsePrivateKey(material.key, name('key')));
+  const roots = at('roots', () => readCertificates(material.roots, name('roots')));
+  const chain = material.chain.trim() === '' ? [] : at('chain', () => readCertificates(material.chain, name('chain')));
+  return at('certificate', () => authority({ certificate, key, chain, roots, where: name('certificate'), keyFile: name('key'), now }));
 }
 
 interface Parts {
@@ -125,7 +129,8 @@ interface Parts {
   readonly roots: readonly X509Certificate[];
   readonly where: string;
   readonly keyFile: string;
-  readonly now: number;
+  /** Undefined: whether it is valid is not asked. */
+  readonly now: number | undefined;
 }
 
 function authority(parts: Parts): Authority {
@@ -138,26 +143,34 @@ function authority(parts: Parts): Authority {
       'certificate',
       `${where}: no path of issuers to a root; the intermediates must be in the chain file, the root among the roots`,
     );
-  for (const member of path) {
-    if (member.validToDate.getTime() <= now)
-      throw new CredentialFault('certificate', `${where}: ${nameOf(member)} of its chain expired at ${member.validTo}`);
-    if (member.validFromDate.getTime() > now)
-      throw new CredentialFault('certificate', `${where}: ${nameOf(member)} of its chain is not valid before ${member.validFrom}`);
-  }
+  if (now !== undefined) for (const member of path) checkValidity(member, where, now);
   const fields = issuerFields(certificate);
   return {
     certificate,
     issuer: { name: fields.name, key, keyIdentifier: fields.keyIdentifier ?? keyIdentifier(publicKeyInfo(createPublicKey(key))) },
     intermediates: path.slice(0, -1).map(certificatePem),
     roots,
+    root: path.at(-1) ?? certificate,
     notAfter: new Date(Math.min(...path.map((member) => member.validToDate.getTime()))),
-    generation: createHash('sha256').update(certificate.raw).digest('hex').slice(0, 12),
+    generation: generationOf(certificate),
     source: where,
     warnings:
       fields.keyIdentifier === undefined
         ? [`${where} has no subject key identifier: with two roots of one subject a peer may pick the wrong one`]
         : [],
   };
+}
+
+function checkValidity(member: X509Certificate, where: string, now: number): void {
+  if (member.validToDate.getTime() <= now)
+    throw new CredentialFault('certificate', `${where}: ${nameOf(member)} of its chain expired at ${member.validTo}`);
+  if (member.validFromDate.getTime() > now)
+    throw new CredentialFault('certificate', `${where}: ${nameOf(member)} of its chain is not valid before ${member.validFrom}`);
+}
+
+/** A short name of a certificate, for versions and messages. */
+export function generationOf(certificate: X509Certificate): string {
+  return createHash('sha256').update(certificate.raw).digest('hex').slice(0, 12);
 }
 
 /** The signer, its issuers and the root; just the root when it signs itself. */

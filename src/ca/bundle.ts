@@ -29,10 +29,9 @@ export class TrustBundle {
     return [this.trustDomain, ...this.aliases];
   }
 
-  /** Current roots first, staged ones after them, each once. */
+  /** Each once, the oldest first: which of them signs is no change of what is trusted. */
   get roots(): readonly X509Certificate[] {
-    const byHash = new Map([...this.#current, ...this.#staged].map((root) => [root.fingerprint256, root]));
-    return [...byHash.values()];
+    return distinctRoots([...this.#current, ...this.#staged]);
   }
 
   /** All roots in PEM. */
@@ -61,7 +60,25 @@ export class TrustBundle {
   }
 
   #encode(): void {
-    this.#pem = this.roots.map(certificatePem).join('');
-    this.#version = createHash('sha256').update(this.#pem).digest('hex').slice(0, 16);
+    this.#pem = rootsPem(this.roots);
+    this.#version = bundleVersion(this.#pem);
   }
+}
+
+/** Each once, the oldest first. */
+export function distinctRoots(roots: readonly X509Certificate[]): X509Certificate[] {
+  return [...new Map(roots.map((root) => [root.fingerprint256, root])).values()].sort(byAge);
+}
+
+export function rootsPem(roots: readonly X509Certificate[]): string {
+  return roots.map(certificatePem).join('');
+}
+
+export function bundleVersion(pem: string): string {
+  return createHash('sha256').update(pem).digest('hex').slice(0, 16);
+}
+
+function byAge(a: X509Certificate, b: X509Certificate): number {
+  const age = a.validFromDate.getTime() - b.validFromDate.getTime();
+  return age !== 0 ? age : a.fingerprint256 < b.fingerprint256 ? -1 : 1;
 }

@@ -3,13 +3,14 @@ import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { CredentialFault } from '../identity/fault.ts';
 import { formatSpiffeId, type SpiffeId } from '../identity/spiffe.ts';
-import { backdateMs, type Authority } from './authority.ts';
+import { backdateMs, generationOf, type Authority } from './authority.ts';
 import type { TrustBundle } from './bundle.ts';
 import { buildCertificate, encodeName, publicKeyInfo, type AltName } from './certificate.ts';
 import { weaknessOf } from './keys.ts';
 import { Listeners } from './listeners.ts';
 import { toPem } from './pem.ts';
 import { newSerial } from './serial.ts';
+import type { LeafEnd } from './state.ts';
 
 export const defaultWorkloadTtlMs = 24 * 3600_000;
 export const maxWorkloadTtlMs = 90 * 24 * 3600_000;
@@ -50,6 +51,8 @@ export class CertificateAuthority {
   readonly #now: () => number;
   readonly #random: ((size: number) => Uint8Array) | undefined;
   readonly #listeners = new Listeners();
+  /** By root and bundle. */
+  readonly #ends = new Map<string, LeafEnd>();
 
   constructor(options: CertificateAuthorityOptions) {
     this.bundle = options.bundle;
@@ -91,16 +94,31 @@ export class CertificateAuthority {
 
   /**
    * A workload's certificate: its SPIFFE id is the only name. With `commonName` the subject holds the id as well if it has at most 64 characters;
-   * what a request asks for never gets in.
+   * what a request asks for never gets in. `byRequest`: the caller makes its own key, and nobody will tell us what it has accepted.
    */
   signWorkload(
     identity: SpiffeId,
     publicKey: KeyObject,
-    options: { readonly ttlMs?: number | undefined; readonly commonName?: boolean } = {},
+    options: { readonly ttlMs?: number | undefined; readonly commonName?: boolean; readonly byRequest?: boolean } = {},
   ): SignedCertificate {
     const uri = formatSpiffeId(identity);
     const commonName = options.commonName === true && uri.length <= maxCommonName ? uri : undefined;
-    return this.#sign([{ type: 'uri', value: uri }], publicKey, options.ttlMs, commonName);
+    const signed = this.#sign([{ type: 'uri', value: uri }], publicKey, options.ttlMs, commonName);
+    if (options.byRequest === true) this.#noteEnd(signed.notAfter.getTime());
+    return signed;
+  }
+
+  /** Until when certificates that were signed by request are valid, by root and by the roots that came with them. */
+  ends(): LeafEnd[] {
+    const now = this.#now();
+    for (const [key, end] of this.#ends) if (end.until <= now) this.#ends.delete(key);
+    return [...this.#ends.values()];
+  }
+
+  #noteEnd(until: number): void {
+    const end = { root: generationOf(this.#authority.root), bundle: this.bundle.version, until };
+    const key = `${end.root} ${end.bundle}`;
+    if ((this.#ends.get(key)?.until ?? 0) < until) this.#ends.set(key, end);
   }
 
   /** A server's certificate for DNS names and literal IP addresses. */
