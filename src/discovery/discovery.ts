@@ -192,7 +192,9 @@ class Daemon {
     intake.keepTrustDomain();
     this.closers.push(() => certificates.stop());
     identities = new IdentityParts(certificates.workloads, snapshot.partTouched.bind(snapshot), () => pacer.changed());
+    metrics.translating();
     snapshot.flush();
+    metrics.flushed();
 
     // Before the hub listens: it sends at once.
     snapshot.onSettled((changed) => metrics.settled(changed));
