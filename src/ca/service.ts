@@ -99,7 +99,9 @@ export class CertificateService {
     this.#refuseMetadata(request);
     const ttlMs = this.#life(request.validityDuration);
     const { publicKey, hasCommonName } = this.#parse(request.csr);
-    const signed = this.#sign(() => this.#options.ca.signWorkload(proven, publicKey, { ttlMs, commonName: hasCommonName, byRequest: true }));
+    const signed = this.#sign(() =>
+      this.#options.ca.signWorkload(proven, publicKey, { ttlMs, commonName: hasCommonName, byRequest: true }),
+    );
     this.#count('citadel_server_success_cert_issuance_count');
     this.#options.onIssued?.({ spiffeId: proven.spiffeId, peer: caller.peer }, signed);
     // The last element is all roots in one: a client takes it as the roots, and of several it would keep one.
