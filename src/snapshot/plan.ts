@@ -16,6 +16,8 @@ export type Plan =
       /** Of the workload that the registry has under the proxy's name; undefined where it has none. */
       readonly serviceAccount: string | undefined;
       readonly nameTable: boolean;
+      /** From which the proxy sees the mesh. */
+      readonly cluster: string | undefined;
     }
   | {
       readonly type: 'sidecar';
@@ -25,6 +27,7 @@ export type Plan =
       readonly inbound: WorkloadScope;
       readonly httpProxyPort: number | undefined;
       readonly nameTable: boolean;
+      readonly cluster: string | undefined;
     };
 
 /** Recorded reads: the plan changes when for example a Sidecar appears or the workload's labels change. */
@@ -38,7 +41,7 @@ export function planFor(mesh: Mesh, visibility: Visibility, proxy: Proxy): Plan 
   };
   if (proxy.type === 'router') {
     const gateway = { namespace: proxy.namespace, labels, ...ports, location: { locality, labels } };
-    return { type: 'router', gateway, serviceAccount: workload?.serviceAccount, nameTable: proxy.nameTable };
+    return { type: 'router', gateway, serviceAccount: workload?.serviceAccount, nameTable: proxy.nameTable, cluster: mesh.cluster };
   }
   const sourceLabels: Record<string, string> = {};
   for (const [key, value] of Object.entries(labels)) if (visibility.sourceLabelKeys.has(key)) sourceLabels[key] = value;
@@ -62,6 +65,7 @@ export function planFor(mesh: Mesh, visibility: Visibility, proxy: Proxy): Plan 
       : undefined,
     httpProxyPort: proxyPort > 0 ? proxyPort : undefined,
     nameTable: proxy.nameTable,
+    cluster: mesh.cluster,
     inbound: {
       namespace: proxy.namespace,
       labels,

@@ -1,5 +1,5 @@
 /** Brings the parts up to date with the objects and hands each proxy the list of its parts. */
-import { originText, type ObjectKey } from '../apis/object.ts';
+import { inCluster, originText, type ObjectKey } from '../apis/object.ts';
 import type { Problem } from '../apis/problem.ts';
 import { Mesh, type MeshOptions } from '../mesh/mesh.ts';
 import type { Capabilities, Proxy } from '../mesh/model.ts';
@@ -24,7 +24,8 @@ import { Parts } from './parts.ts';
 import { planFor, planKey, type Plan } from './plan.ts';
 import { SidecarPart } from './sidecar.ts';
 import type { ResourceTable } from './table.ts';
-import { identitiesTable, publicScope, type Translation } from './translation.ts';
+import { publicScope, type Translation } from './translation.ts';
+import { capabilitiesKey, View } from './view.ts';
 
 export interface SnapshotOptions {
   readonly validator: Validator;
@@ -34,6 +35,10 @@ export interface SnapshotOptions {
   readonly onFault: (collection: string, key: string, error: unknown) => void;
   /** Why the caller may not be this node; undefined: it may. */
   readonly admit: (node: ClaimedNode, caller: Caller) => string | undefined;
+  /** Of the cluster whose configuration is read. Default `Kubernetes`. */
+  readonly clusterId?: string;
+  /** The remote cluster that a proxy runs in; undefined for the one whose configuration is read. Called again after `clustersChanged`. */
+  readonly clusterOf?: (node: ClaimedNode, caller: Caller) => string | undefined;
   /** Milliseconds of a clock that never goes back, for what is kept for a time. Absent: nothing is kept. */
   readonly now?: () => number;
   /** Secrets of the caller's own identity, for the life of one stream. */
@@ -44,13 +49,15 @@ type Changed = Map<SnapshotPart, Set<TypeUrl>>;
 
 export class Snapshot implements ResourceSource {
   readonly objects: Objects;
+  /** As seen from the cluster whose configuration is read. */
   readonly mesh: Mesh;
   readonly visibility: Visibility;
   readonly encoder: Encoder;
   readonly ledger = new Ledger();
   readonly madeFrom: MadeFrom;
   private readonly options: SnapshotOptions;
-  private readonly translations = new Map<string, Translation>();
+  /** By remote cluster; undefined for the one whose configuration is read. */
+  private readonly views = new Map<string | undefined, View>();
   private readonly parts = new Parts();
   private readonly proxies: SourceCollection<Proxy>;
   private readonly plans: Derived<Proxy, Plan>;
@@ -70,9 +77,10 @@ export class Snapshot implements ResourceSource {
   constructor(objects: Objects, options: SnapshotOptions) {
     this.objects = objects;
     this.options = options;
-    this.mesh = new Mesh(objects, { onFault: options.onFault, untranslated: options.untranslated });
-    this.visibility = new Visibility(this.mesh, options.onFault);
     this.encoder = new Encoder(options.validator);
+    const view = this.viewFrom(undefined);
+    this.mesh = view.mesh;
+    this.visibility = view.visibility;
     this.madeFrom = new MadeFrom(objects, this.parts);
     if (options.now !== undefined) objects.listen((object) => this.changedObjects.add(object));
     this.proxies = new SourceCollection<Proxy>(objects.graph, 'proxies', () => undefined);
@@ -80,7 +88,10 @@ export class Snapshot implements ResourceSource {
       name: 'plans',
       from: this.proxies,
       reads: [this.mesh.workloads, this.mesh.pods, this.mesh.services, this.mesh.virtualServices],
-      compute: (_id, proxy) => planFor(this.mesh, this.visibility, proxy),
+      compute: (_id, proxy) => {
+        const { mesh, visibility } = this.views.get(proxy.cluster) ?? view;
+        return planFor(mesh, visibility, proxy);
+      },
       equals: (a, b) => planKey(a) === planKey(b),
       onFault: options.onFault,
     });
@@ -156,7 +167,7 @@ export class Snapshot implements ResourceSource {
     const identity = proxy.capabilities.secrets === 'agent' ? undefined : this.options.identityPart?.(caller);
     const connection = new Connection(this, `${node.id}-${++this.connected}`, node, caller, identity);
     this.connections.set(connection.connectionId, connection);
-    this.proxies.set(connection.connectionId, proxy);
+    this.proxies.set(connection.connectionId, this.placed(proxy, connection));
     try {
       this.flush();
     } catch (error) {
@@ -169,6 +180,44 @@ export class Snapshot implements ResourceSource {
       return { refused: `a fault of the control plane: there is no configuration for ${node.id}` };
     }
     return connection;
+  }
+
+  /** Proxies of a remote cluster may be known by it from now on, or no longer. What follows is translated with the next flush. */
+  clustersChanged(): void {
+    for (const [id, connection] of this.connections) {
+      const proxy = this.proxies.peek(id);
+      if (proxy !== undefined && proxy.cluster !== this.clusterOf(connection)) this.proxies.set(id, this.placed(proxy, connection));
+    }
+  }
+
+  private placed({ cluster: _before, ...proxy }: Proxy, connection: Connection): Proxy {
+    const cluster = this.clusterOf(connection);
+    this.viewFrom(cluster);
+    return cluster === undefined ? proxy : { ...proxy, cluster };
+  }
+
+  private clusterOf({ node, caller }: Connection): string | undefined {
+    return this.options.clusterOf?.(node, caller);
+  }
+
+  private viewFrom(cluster: string | undefined): View {
+    let view = this.views.get(cluster);
+    if (view === undefined) {
+      const { onFault, untranslated, clusterId } = this.options;
+      view = new View(this.objects, {
+        onFault,
+        untranslated,
+        ...(clusterId !== undefined && { clusterId }),
+        ...(cluster !== undefined && { cluster }),
+        encoder: this.encoder,
+        report: (place, problems) => {
+          if (problems.length === 0) this.problemsByPlace.delete(place);
+          else this.problemsByPlace.set(place, problems);
+        },
+      });
+      this.views.set(cluster, view);
+    }
+    return view;
   }
 
   /** @internal */
@@ -249,8 +298,8 @@ export class Snapshot implements ResourceSource {
   }
 
   private assign(connection: Connection, plan: Plan, capabilities: Capabilities): void {
-    const t = this.translation(capabilities);
-    const able = capabilitiesKey(capabilities);
+    const t = this.viewFrom(plan.cluster).translation(capabilities);
+    const able = `${capabilitiesKey(capabilities)}${inCluster(plan.cluster)}`;
     const touched = this.partTouched.bind(this);
     const shared: SnapshotPart[] = [];
     if (plan.type === 'router') {
@@ -308,8 +357,9 @@ export class Snapshot implements ResourceSource {
       const { hosts } = within;
       return [this.parts.acquire(key, () => new NameTablePart(t, key, touched, { namespace, hosts }), [within])];
     }
-    const below = this.parts.acquire('names public', () => new NameTablePart(t, 'names public', touched, { namespace: undefined }));
-    const key = `names namespace ${namespace}`;
+    const names = `names${inCluster(t.mesh.cluster)}`;
+    const below = this.parts.acquire(`${names} public`, () => new NameTablePart(t, `${names} public`, touched, { namespace: undefined }));
+    const key = `${names} namespace ${namespace}`;
     return [below, this.parts.acquire(key, () => new NameTablePart(t, key, touched, { namespace, below }), [below])];
   }
 
@@ -320,37 +370,12 @@ export class Snapshot implements ResourceSource {
     this.lists.set(key, new WeakRef(parts));
     return parts;
   }
-
-  private translation(capabilities: Capabilities): Translation {
-    const key = capabilitiesKey(capabilities);
-    let t = this.translations.get(key);
-    if (t === undefined) {
-      t = {
-        mesh: this.mesh,
-        visibility: this.visibility,
-        encoder: this.encoder,
-        capabilities,
-        identities: identitiesTable(this.mesh),
-        report: (place, problems) => {
-          if (problems.length === 0) this.problemsByPlace.delete(place);
-          else this.problemsByPlace.set(place, problems);
-        },
-        onFault: this.options.onFault,
-      };
-      this.translations.set(key, t);
-    }
-    return t;
-  }
-}
-
-function capabilitiesKey({ kind, secrets }: Capabilities): string {
-  return secrets === undefined ? kind : `${kind} with ${secrets}`;
 }
 
 class Connection implements Subscription {
   readonly connectionId: string;
   readonly node: ClaimedNode;
-  private readonly caller: Caller;
+  readonly caller: Caller;
   shared: readonly SnapshotPart[] = [];
   private list: readonly SnapshotPart[] = [];
   private readonly source: Snapshot;

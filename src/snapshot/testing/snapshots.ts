@@ -22,6 +22,8 @@ export function snapshotOf(
   onFault: SnapshotOptions['onFault'] = thrown,
   credential: ReturnType<CredentialReader> = { secret: undefined, problems: [] },
   identityPart: NonNullable<SnapshotOptions['identityPart']> = () => undefined,
+  now?: () => number,
+  clusterOf?: NonNullable<SnapshotOptions['clusterOf']>,
 ): Snapshot {
   const held = new Objects(new Graph());
   for (const object of objects) held.put(object);
@@ -32,6 +34,8 @@ export function snapshotOf(
     admit: () => undefined,
     identityPart,
     onFault,
+    ...(now !== undefined && { now }),
+    ...(clusterOf !== undefined && { clusterOf }),
   });
 }
 

@@ -1,0 +1,95 @@
+import { describe, expect, it } from 'vitest';
+import type { ConfigObject } from '../apis/object.ts';
+import { endpointType } from '../wire/types.ts';
+import type { Snapshot } from './snapshot.ts';
+import { nodeOf, openProxy, resources, snapshotOf } from './testing/snapshots.ts';
+
+function object(cluster: string | undefined, kind: string, name: string, spec: object, labels: Record<string, string> = {}): ConfigObject {
+  const origin = cluster === undefined ? {} : { cluster };
+  return { kind, apiVersion: 'v1', namespace: 'shop', name, labels, annotations: {}, spec, origin };
+}
+
+const service = (cluster: string | undefined, vip: string): ConfigObject =>
+  object(cluster, 'Service', 'reviews', { clusterIP: vip, selector: { app: 'reviews' }, ports: [{ name: 'tcp', port: 9000 }] });
+
+const pod = (cluster: string | undefined, ip: string): ConfigObject =>
+  object(
+    cluster,
+    'Pod',
+    'client',
+    { spec: { serviceAccountName: 'client' }, status: { podIP: ip } },
+    { app: cluster === undefined ? 'client' : 'reviews' },
+  );
+
+const listeners = (snapshot: Snapshot, metadata: object): string[] =>
+  Object.keys(resources(openProxy(snapshot, nodeOf('client', 'shop', { ...metadata })).parts)).filter((name) => /^LDS 10\./.test(name));
+
+/** Clusters whose objects are known, changed by the test. */
+function placing(known: Set<string>): NonNullable<Parameters<typeof snapshotOf>[5]> {
+  return ({ metadata }) => {
+    const id = metadata['CLUSTER_ID'];
+    return typeof id === 'string' && known.has(id) ? id : undefined;
+  };
+}
+
+function snapshotWith(known: Set<string>, objects: readonly ConfigObject[]): Snapshot {
+  return snapshotOf(objects, undefined, undefined, undefined, undefined, placing(known));
+}
+
+describe('proxies of several clusters', () => {
+  const objects = [service(undefined, '10.0.0.1'), service('east', '10.9.9.9'), pod(undefined, '11.0.0.1'), pod('east', '11.1.0.1')];
+
+  it('see the addresses that their own cluster has for a service', () => {
+    const snapshot = snapshotWith(new Set(['east']), objects);
+    expect(listeners(snapshot, {})).toEqual(['LDS 10.0.0.1_9000']);
+    expect(listeners(snapshot, { CLUSTER_ID: 'Kubernetes' })).toEqual(['LDS 10.0.0.1_9000']);
+    expect(listeners(snapshot, { CLUSTER_ID: 'nowhere' })).toEqual(['LDS 10.0.0.1_9000']);
+    expect(listeners(snapshot, { CLUSTER_ID: 'east' })).toEqual(['LDS 10.9.9.9_9000']);
+  });
+
+  it('are the workloads of their own cluster', () => {
+    const snapshot = snapshotWith(new Set(['east']), objects);
+    const inbound = (metadata: object): string[] =>
+      openProxy(snapshot, nodeOf('client', 'shop', { ...metadata }))
+        .parts.map(({ id }) => id)
+        .filter((id) => id.includes('inbound'));
+    expect(inbound({})[0]).toContain('"app":"client"');
+    expect(inbound({ CLUSTER_ID: 'east' })[0]).toContain('"app":"reviews"');
+  });
+
+  it('move when their cluster becomes known, and when it goes', () => {
+    const known = new Set<string>();
+    const snapshot = snapshotWith(known, objects);
+    const proxy = openProxy(snapshot, nodeOf('client', 'shop', { CLUSTER_ID: 'east' }));
+    const seen = (): string[] => Object.keys(resources(proxy.parts)).filter((name) => /^LDS 10\./.test(name));
+    let moves = 0;
+    proxy.onPartsChanged(() => moves++);
+    expect(seen()).toEqual(['LDS 10.0.0.1_9000']);
+    for (const [change, expected] of [
+      [() => known.add('east'), 'LDS 10.9.9.9_9000'],
+      [() => known.delete('east'), 'LDS 10.0.0.1_9000'],
+    ] as const) {
+      change();
+      snapshot.clustersChanged();
+      snapshot.flush();
+      expect(seen()).toEqual([expected]);
+    }
+    expect(moves).toBe(2);
+  });
+
+  it('cost nothing more while all are of one cluster', () => {
+    const snapshot = snapshotWith(new Set(['east']), objects);
+    openProxy(snapshot, nodeOf('client', 'shop'));
+    const before = snapshot.objects.graph.evaluations;
+    snapshot.objects.put(pod('east', '11.1.0.2'));
+    snapshot.flush();
+    const alone = snapshot.objects.graph.evaluations - before;
+    openProxy(snapshot, nodeOf('client', 'shop', { CLUSTER_ID: 'east' }));
+    const again = snapshot.objects.graph.evaluations;
+    snapshot.objects.put(pod('east', '11.1.0.3'));
+    snapshot.flush();
+    expect(alone).toBe(1);
+    expect(snapshot.objects.graph.evaluations - again).toBeGreaterThan(alone);
+    expect(openProxy(snapshot, nodeOf('client', 'shop')).parts.some((part) => part.table(endpointType) !== undefined)).toBe(true);
+  });
+});
