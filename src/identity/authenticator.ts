@@ -42,7 +42,7 @@ export class Authenticator {
       refusals.push(proven);
     }
     if (call.bearerToken !== undefined) {
-      const proven = await this.#byToken(call.bearerToken);
+      const proven = await this.#byToken(call.bearerToken, call.cluster);
       if (!isRefusal(proven)) return proven;
       refusals.push(proven);
     }
@@ -51,11 +51,11 @@ export class Authenticator {
     return refusal(last.reason, `${call.peer}: ${refusals.map((r) => r.refused).join('; ')}`);
   }
 
-  async #byToken(token: string): Promise<ProvenIdentity | Refusal> {
+  async #byToken(token: string, cluster: string | undefined): Promise<ProvenIdentity | Refusal> {
     if (token.length > maxTokenBytes) return refusal('malformed', `token of ${token.length} bytes, at most ${maxTokenBytes} are read`);
     const refusals: Refusal[] = [];
     for (const reviewer of this.#options.reviewers) {
-      const reviewed = await reviewer.review(token);
+      const reviewed = await reviewer.review(token, cluster);
       if (!isRefusal(reviewed)) return this.#proven(reviewed);
       refusals.push(reviewed);
     }
@@ -73,6 +73,7 @@ export class Authenticator {
         via: 'token',
         expiresAt: reviewed.expiresAt,
         ...(reviewed.pod && { pod: reviewed.pod }),
+        ...(reviewed.cluster !== undefined && { cluster: reviewed.cluster }),
       };
     } catch (error) {
       if (error instanceof CredentialFault) return refusal('claim', `the token's ${error.message}`);

@@ -34,6 +34,23 @@ export function checkNodeClaim(
   return undefined;
 }
 
+/**
+ * Undefined where the cluster that the node claims is the one whose API server has reviewed its token. `knows`: of an id that nobody knows nothing follows, so
+ * that it may stand there.
+ */
+export function checkClusterClaim(
+  proven: { readonly spiffeId: string; readonly cluster?: string },
+  node: NodeClaim,
+  knows: (id: string) => boolean,
+): Refusal | undefined {
+  const claimed = node.metadata['CLUSTER_ID'];
+  if (proven.cluster === undefined || typeof claimed !== 'string' || claimed === proven.cluster || !knows(claimed)) return undefined;
+  return refusal(
+    'claim',
+    `proven ${proven.spiffeId} by cluster ${quoted(proven.cluster)}, but metadata CLUSTER_ID of node ${quoted(node.id)} claims ${quoted(claimed)}`,
+  );
+}
+
 /** The third part is `name.namespace`; a name may hold dots, a namespace none. */
 function nameOfId(id: string): { readonly name: string; readonly namespace: string } | Refusal {
   const parts = id.split('~');

@@ -13,6 +13,8 @@ export interface CallCredentials {
   readonly bearerToken?: string;
   /** DER, leaf first, as the transport got it. */
   readonly clientCertificates?: readonly Uint8Array[];
+  /** Id of the cluster that the caller says it is in: whom to ask about its token, and no more. */
+  readonly cluster?: string;
 }
 
 /** Who is calling, as proven. */
@@ -23,6 +25,8 @@ export interface ProvenIdentity extends SpiffeId {
   readonly expiresAt: Date;
   /** The pod that the token is bound to, if it names one. */
   readonly pod?: string;
+  /** Id of the cluster whose API server has proven it; absent where none was asked. */
+  readonly cluster?: string;
 }
 
 export type RefusalReason =
@@ -60,9 +64,12 @@ export interface ReviewedToken {
   readonly serviceAccount: string;
   readonly expiresAt: Date;
   readonly pod?: string;
+  /** Id of the cluster whose API server was asked; absent where none was. */
+  readonly cluster?: string;
 }
 
 /** Checks tokens: the local key's, or Kubernetes' TokenReview. Must answer with a refusal rather than throw. */
 export interface TokenReviewer {
-  review(token: string): Promise<ReviewedToken | Refusal>;
+  /** `cluster`: the one that the caller says it is in. */
+  review(token: string, cluster?: string): Promise<ReviewedToken | Refusal>;
 }

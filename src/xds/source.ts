@@ -64,6 +64,8 @@ export interface Caller {
     readonly serviceAccount: string;
     /** The pod that its token is bound to. */
     readonly pod?: string;
+    /** Id of the cluster whose API server has reviewed its token. */
+    readonly cluster?: string;
   };
   /** The transport keeps secrets secret. */
   readonly secure: boolean;
