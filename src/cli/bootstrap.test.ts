@@ -78,6 +78,14 @@ test('YAML carries the flags and the files that it names in a comment, and quote
   expect(parse(yaml)).toEqual((await json('--label', 'answer=yes')).bootstrap);
 });
 
+test('the control plane is told the cluster before it reads the token', async () => {
+  const { bootstrap } = await json('--cluster-id', 'east');
+  expect(bootstrap.node.metadata).toMatchObject({ CLUSTER_ID: 'east' });
+  expect(bootstrap).toMatchObject({
+    dynamic_resources: { ads_config: { grpc_services: [{ initial_metadata: [{ key: 'clusterid', value: 'east' }] }] } },
+  });
+});
+
 test('plaintext needs no files', async () => {
   const { files, bootstrap } = await json('--plaintext', '--control-plane', 'localhost:15010');
   expect(files).toEqual({});

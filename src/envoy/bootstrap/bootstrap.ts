@@ -18,6 +18,7 @@ export interface Bootstrapped {
 
 export function buildBootstrap(options: BootstrapOptions): Bootstrapped {
   const { admin, controlPlane } = options;
+  const cluster = options.node.metadata['CLUSTER_ID'];
   const bootstrap = create(BootstrapSchema, {
     node: buildNode(options.node),
     admin: { address: socketAddress(admin) },
@@ -45,6 +46,8 @@ export function buildBootstrap(options: BootstrapOptions): Bootstrapped {
                 retryPolicy: { retryBackOff: { baseInterval: { nanos: 500_000_000 }, maxInterval: { seconds: 5n } } },
               },
             },
+            // Of several clusters the control plane asks the one that is named about the token.
+            initialMetadata: typeof cluster === 'string' ? [{ key: 'clusterid', value: cluster }] : [],
           },
         ],
       },
