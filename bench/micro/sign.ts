@@ -23,6 +23,7 @@ async function memoryCa(type: KeyType): Promise<CertificateAuthority> {
     issuer: { name, keyIdentifier, key: privateKey },
     intermediates: [],
     roots: [certificate],
+    root: certificate,
     notAfter: certificate.validToDate,
     generation: 'bench',
     source: 'memory',

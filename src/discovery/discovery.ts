@@ -11,6 +11,7 @@ import { combineObservers, StreamRegistry } from '../admin/streams.ts';
 import type { AdminViews } from '../admin/views.ts';
 import { parseMeshConfig } from '../apis/mesh-config-parse.ts';
 import { objectKey } from '../apis/object.ts';
+import type { Problem } from '../apis/problem.ts';
 import { EndpointCensus } from '../analysis/endpoint-census.ts';
 import { References } from '../analysis/references.ts';
 import { untranslatedPaths } from '../apis/untranslated.ts';
@@ -22,6 +23,7 @@ import { Graph } from '../store/graph.ts';
 import { createValidator } from '../wire/validate.ts';
 import { Hub } from '../xds/hub.ts';
 import type { Caller, ClaimedNode } from '../xds/source.ts';
+import { caControllers } from './ca-controllers.ts';
 import { openCertificates, servingNames } from './certificates.ts';
 import { startControllers, type Leadership } from './controllers.ts';
 import { readRegistry, readServices } from './descriptors.ts';
@@ -128,6 +130,7 @@ class Daemon {
     const streams = new StreamRegistry();
     const rejections = new NackProblems();
     let leadership: Leadership | undefined;
+    let caProblems = (): Problem[] => [];
     const views: AdminViews = {
       streams: () => streams.streams(),
       problems: () => [
@@ -135,6 +138,7 @@ class Daemon {
         ...references.problems(),
         ...snapshot.problems(),
         ...rejections.problems(),
+        ...caProblems(),
       ],
       services: () => [...snapshot.mesh.services.keysNow()].sort().flatMap((key) => snapshot.mesh.services.peek(key) ?? []),
       endpoints: () =>
@@ -180,15 +184,24 @@ class Daemon {
     await Promise.race([source.ready, running, aborted(signal)]);
     if (signal.aborted) return;
 
-    const certificates = openCertificates({
-      stateDir: options.stateDir,
-      mesh: objects.meshConfig(),
-      ttlMs: options.certificateTtlMs,
-      servingNames: [...servingNames, ...namesOf(options.secureGrpc)],
-      log,
-      metrics: metrics.ca,
-      ...(reviewers !== undefined && { reviewers }),
+    const certificates = await openCertificates(
+      {
+        stateDir: options.stateDir,
+        mesh: () => objects.meshConfig(),
+        ttlMs: options.certificateTtlMs,
+        servingNames: [...servingNames(options.instance), ...namesOf(options.secureGrpc)],
+        log,
+        metrics: metrics.ca,
+        instance: options.instance,
+        ...(cluster !== undefined && { cluster }),
+        ...(reviewers !== undefined && { reviewers }),
+      },
+      signal,
+    ).catch((error: unknown) => {
+      if (!signal.aborted) throw error;
     });
+    if (certificates === undefined) return;
+    caProblems = () => certificates.problems();
     intake.keepTrustDomain();
     this.closers.push(() => certificates.stop());
     identities = new IdentityParts(certificates.workloads, snapshot.partTouched.bind(snapshot), () => pacer.changed());
@@ -229,7 +242,8 @@ class Daemon {
     await ports.listen(options);
 
     if (cluster !== undefined) {
-      leadership = startControllers({ cluster, instance: options.instance, controllers: joined.controllers, log });
+      const ofCa = caControllers({ cluster, certificates, mesh: () => objects.meshConfig(), log });
+      leadership = startControllers({ cluster, instance: options.instance, controllers: [...joined.controllers, ...ofCa], log });
       this.closers.push(() => leadership?.stop());
     }
     this.notReady = undefined;

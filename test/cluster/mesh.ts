@@ -12,7 +12,9 @@ import { Discovery } from '../envoy/harness/discovery.ts';
 import { Envoy } from '../envoy/harness/envoy.ts';
 import { Folder, ProjectedVolume } from '../envoy/harness/folder.ts';
 import { PodNetwork } from '../envoy/harness/pods.ts';
+import { eventually } from '../envoy/harness/wait.ts';
 import { meshConfig, Workload, type WorkloadOptions } from '../envoy/traffic/mesh.ts';
+import type { KubeObject } from './harness/api.ts';
 import { clusterBinaries } from './harness/binaries.ts';
 import { TestCluster } from './harness/cluster.ts';
 import { installCrds } from './harness/crds.ts';
@@ -65,6 +67,7 @@ export class KubernetesMesh implements AsyncDisposable {
   readonly #stack: AsyncDisposableStack;
   readonly #workloads = new Map<string, Workload>();
   readonly #pods = new Map<string, RunningPod>();
+  readonly #rootVolumes = new Map<Workload, ProjectedVolume>();
   readonly #replicas = new Map<string, Replica>();
   readonly #flags: readonly string[];
 
@@ -218,6 +221,9 @@ export class KubernetesMesh implements AsyncDisposable {
     const type = options.proxy ?? 'sidecar';
     if (type === 'none') return;
     const folder = this.#folder.at('proxies', name);
+    const roots = join(folder, 'roots');
+    this.#rootVolumes.set(workload, new ProjectedVolume(roots));
+    await this.syncRoots(workload);
     const tokens = join(folder, 'tokens');
     new ProjectedVolume(tokens).update({ 'istio-token': await podToken(this.cluster.api, this.pod(name)) });
     const { namespace = workload.namespace, serviceAccount = workload.serviceAccount } = options.claims ?? {};
@@ -238,13 +244,27 @@ export class KubernetesMesh implements AsyncDisposable {
         serviceAccount,
       ],
       ...['--ip', pod.ip, ...labels, '--control-plane', `${this.network.testAddress}:${this.service.port}`],
-      ...['--root', join(this.state, 'ca', 'root-cert.pem'), '--token', join(tokens, 'istio-token'), '--admin', `${pod.ip}:15000`],
+      ...['--root', join(roots, 'root-cert.pem'), '--token', join(tokens, 'istio-token'), '--admin', `${pod.ip}:15000`],
       ...['--concurrency', '1', '--drain-time', '5'],
     ]);
     const [, , , ...flags] = command.trim().split(' ');
     const bootstrap: unknown = parse(readFileSync(join(folder, 'bootstrap.yaml'), 'utf8'), { version: '1.1' });
     await workload.startProxy(await Envoy.start({ bootstrap, admin: { address: pod.ip, port: 15000 }, pod, name, flags }));
     if (options.awaitReady !== false) await setReady(this.cluster.api, this.pod(name), true);
+  }
+
+  /** Projects ConfigMap `istio-ca-root-cert` into the pod, as its kubelet does within a minute or two of a change. */
+  async syncRoots(workload: Workload): Promise<void> {
+    const { namespace } = workload;
+    const metadata = { name: 'istio-ca-root-cert', namespace };
+    const found = await eventually(`the roots of namespace ${namespace}`, () =>
+      this.cluster.api.find<KubeObject & { readonly data: Readonly<Record<string, string>> }>({
+        apiVersion: 'v1',
+        kind: 'ConfigMap',
+        metadata,
+      }),
+    );
+    this.#rootVolumes.get(workload)?.update(found.data);
   }
 
   /** Addresses of a cluster's endpoints as a proxy has them, sorted. */

@@ -17,7 +17,11 @@ export interface CaMetrics {
   secretFailed(): void;
   /** Called at start and after each rotation, with milliseconds since 1970. */
   expiry(rootNotAfterMs: number, chainNotAfterMs: number): void;
+  /** Where a rotation of the root stands, and what of the Secrets cannot be used. */
+  rotation(phase: string, unusableSecrets: number): void;
 }
+
+const rotationPhases = ['stable', 'staged', 'distributed', 'signing', 'retired'];
 
 /** `wallMs`: milliseconds since 1970. */
 export function caMetrics(make: Instruments, wallMs: () => number): CaMetrics {
@@ -45,6 +49,11 @@ export function caMetrics(make: Instruments, wallMs: () => number): CaMetrics {
       timestamp.set(notAfterMs / 1000);
     };
   });
+  const phases = make.gauge('mizzen_ca_rotation_state', '1 for the state that the rotation of the root is in, 0 for the others', ['state']);
+  const unusable = make.gauge(
+    'mizzen_ca_unusable_secrets',
+    'Secrets with a certificate authority that cannot be used: the one before stays in force',
+  );
   return {
     requested: () => requests.inc(),
     issued: () => issued.inc(),
@@ -56,6 +65,10 @@ export function caMetrics(make: Instruments, wallMs: () => number): CaMetrics {
     expiry: (rootNotAfterMs, chainNotAfterMs) => {
       timestamps[0]?.(rootNotAfterMs);
       timestamps[1]?.(chainNotAfterMs);
+    },
+    rotation: (phase, unusableSecrets) => {
+      for (const state of rotationPhases) phases.set({ state }, state === phase ? 1 : 0);
+      unusable.set(unusableSecrets);
     },
   };
 }
