@@ -154,7 +154,9 @@ function find(stream: TrackedStream, present: readonly TableChange[], recent: re
       if (!came || standing !== 'has') add(standing, type, effect.atMs);
     };
     for (const change of changes) effectOn(stream.standing(change), change.type);
-    if (replans && effect.replanned.has(stream.subscription)) effectOn(stream.standingInPlan(), '');
+    // Another list of parts may have come before the change was accepted in the old one.
+    const moved = !came && changes.some(({ part }) => !stream.subscription.parts.includes(part)) && stream.standingInPlan() !== 'has';
+    if (moved || (replans && effect.replanned.has(stream.subscription))) effectOn(stream.standingInPlan(), '');
     if (!has) unsettled.add(effect);
   }
   return worst;

@@ -51,6 +51,8 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
   readonly #goneEndpoints = new Set<string>();
   readonly #removedClusters = new Set<string>();
   #removedClustersSinceMs = 0;
+  /** The list of parts is another, and the client may not have all of it yet. */
+  #adopting = false;
   /** The client came with clusters. */
   #isReconnect = false;
 
@@ -74,6 +76,7 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
       state.pointers = next.pointers(state.type);
     }
     this.#view = next;
+    this.#adopting = true;
     this.resume();
   }
 
@@ -81,19 +84,22 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
     const state = this.types.get(type);
     const index = this.#view.parts.indexOf(part);
     if (state === undefined || index < 0 || !this.#isConcerned(state, index, names)) return 'unconcerned';
-    if (state.heldBack.some((name) => names.has(name))) return 'rejected';
-    for (const name of state.repair?.names() ?? none) if (names.has(name)) return 'pending';
-    if (type === clusterType) for (const name of this.#removedClusters) if (names.has(name)) return 'pending';
+    if (hasAny(names, state.heldBack)) return 'rejected';
+    if (hasAny(names, state.repair?.names() ?? none)) return 'pending';
+    if (type === clusterType && (hasAny(names, this.#removedClusters) || state.isRemoving((name) => names.has(name)))) return 'pending';
     if (type === virtualHostType && this.#hosts.areDue) return 'pending';
     return (state.held(this.#view)?.[index] ?? -1) >= version ? 'has' : 'pending';
   }
 
   override standingInPlan(): Standing {
+    if (!this.#adopting) return 'has';
     let pending = this.#hosts.areDue || this.#removedClusters.size > 0;
     for (const state of this.types.values()) {
       if (state.heldBack.length > 0) return 'rejected';
       if (state.held(this.#view) === undefined || state.repair !== undefined) pending = true;
+      if (state.type === clusterType && state.isRemoving(() => true)) pending = true;
     }
+    this.#adopting = pending;
     return pending ? 'pending' : 'has';
   }
 
@@ -424,7 +430,7 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
     for (const name of draft.later) this.#removeLater(name);
   }
 
-  /** `pointers`: what the client has once it accepts this, and all before. */
+  /** `pointers`: what the client has once it accepts this, and all before; undefined where that is no more than before. */
   #send(state: DeltaType, content: ResponseContent, reserved: number, pointers: Pointers | undefined, asked = false): string {
     const nonce = this.nextNonce();
     const frames = [...content.steps.map((step) => step.frames), ...content.own.map((own) => own.frame)];
@@ -490,9 +496,7 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
     for (const { content } of plan.responses) bytes += sizeOf(content);
     if (!this.reserve(bytes)) return false;
     const last = plan.responses.length - 1;
-    plan.responses.forEach(({ content }, i) =>
-      this.#send(state, content, i === 0 ? bytes : 0, i === last ? plan.pointers : state.pointers),
-    );
+    plan.responses.forEach(({ content }, i) => this.#send(state, content, i === 0 ? bytes : 0, i === last ? plan.pointers : undefined));
     this.#hosts.commit(plan);
     state.pointers = plan.pointers;
     state.answerDue = false;
@@ -544,7 +548,7 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
       }
       const bytes = sizeOf(content);
       if (!this.reserve(bytes)) return false;
-      state.repair.sent(this.#send(state, content, bytes, state.pointers));
+      state.repair.sent(this.#send(state, content, bytes, undefined));
       return this.writable;
     }
   }
@@ -573,7 +577,7 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
     if (used && this.shared.now() - this.#removedClustersSinceMs < this.shared.limits.removalPatienceMs) return;
     const removed = [...this.#removedClusters].filter((name) => this.#view.find(clusterType, name) === undefined);
     this.#removedClusters.clear();
-    if (removed.length > 0) this.#send(state, { steps: [], own: [], removed }, 0, state.pointers);
+    if (removed.length > 0) this.#send(state, { steps: [], own: [], removed }, 0, undefined);
   }
 
   /** The client may have such resources of an earlier stream, and has not asked for their present versions or has not been answered. */
@@ -604,6 +608,11 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
 const none: ReadonlySet<string> = new Set();
 /** Types whose resources are of no use before the clusters that they name. */
 const namesClusters: ReadonlySet<TypeUrl> = new Set([listenerType, routeType, virtualHostType]);
+
+function hasAny(names: ReadonlySet<string>, of: Iterable<string>): boolean {
+  for (const name of of) if (names.has(name)) return true;
+  return false;
+}
 
 function sizeOf(content: ResponseContent): number {
   let bytes = 128;

@@ -36,7 +36,7 @@ interface Sent {
   readonly unaskedBytes: number;
   readonly sentAtMs: number;
   readonly version: string;
-  /** What the client has once it accepts; undefined while that is less than a first answer. */
+  /** What the client has once it accepts, if that is more than before. */
   readonly position: Position | undefined;
 }
 
@@ -104,6 +104,12 @@ export class DeltaType implements TypeStatus {
     const nothingDue = this.#inFlight.size === 0 && !this.answerDue && this.owed.size === 0 && this.touched.size === 0;
     if (nothingDue) return this.pointers;
     return this.#acked?.view === view ? this.#acked.pointers : undefined;
+  }
+
+  /** A response under way takes one of the names away: clusters, whose removal comes after what else their change led to. */
+  isRemoving(isMeant: (name: string) => boolean): boolean {
+    for (const { content } of this.#inFlight.values()) if (content.removed.some(isMeant)) return true;
+    return false;
   }
 
   /** Names of responses that were not answered, or refused and not repaired. */

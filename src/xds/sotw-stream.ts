@@ -32,8 +32,12 @@ export class SotwStream extends RequestStream<SotwRequest> {
   readonly types = new Map<TypeUrl, SotwType>();
   #ordered: readonly SotwType[] = [];
   #view: PartsView;
+  /** The list of parts is another, and the client may not have all of it yet. */
+  #adopting = false;
   /** Since when clusters that have gone are still sent. */
   #keepingClustersSinceMs: number | undefined;
+  /** Clusters that the client has until it acknowledges the last response. */
+  #dropped: ReadonlySet<string> = none;
 
   constructor(shared: StreamShared, subscription: Subscription, caller: Caller, wire: Wire, onEnd: (stream: Stream) => void) {
     super(shared, subscription, caller, wire, onEnd);
@@ -57,6 +61,7 @@ export class SotwStream extends RequestStream<SotwRequest> {
       state.pointers = next.pointers(state.type);
     }
     this.#view = next;
+    this.#adopting = true;
     this.resume();
   }
 
@@ -65,18 +70,20 @@ export class SotwStream extends RequestStream<SotwRequest> {
     const state = this.types.get(ofHosts ? routeType : type);
     const index = this.#view.parts.indexOf(part);
     if (state === undefined || index < 0 || !this.#isConcerned(state, type, index, names)) return 'unconcerned';
-    if (type === clusterType && this.#keeps(state, names)) return 'pending';
+    if (type === clusterType && (this.#keeps(state, names) || !this.#dropped.isDisjointFrom(names))) return 'pending';
     const held = state.held(this.#view);
     if (((ofHosts ? held?.hosts : held?.pointers)?.[index] ?? -1) >= version) return 'has';
     return state.lastError === undefined ? 'pending' : 'rejected';
   }
 
   override standingInPlan(): Standing {
-    let pending = this.#keepingClustersSinceMs !== undefined;
+    if (!this.#adopting) return 'has';
+    let pending = this.#keepingClustersSinceMs !== undefined || this.#dropped.size > 0;
     for (const state of this.types.values()) {
       if (state.lastError !== undefined) return 'rejected';
       if (state.held(this.#view) === undefined) pending = true;
     }
+    this.#adopting = pending;
     return pending ? 'pending' : 'has';
   }
 
@@ -155,6 +162,7 @@ export class SotwStream extends RequestStream<SotwRequest> {
       state.heldBack = [];
       state.ackedHosts = state.sentHosts;
       state.accepted();
+      if (state.type === clusterType) this.#dropped = none;
       this.shared.observer.acked(this, state.type, request.responseNonce, this.shared.now() - state.sentAtMs);
       return;
     }
@@ -342,6 +350,7 @@ export class SotwStream extends RequestStream<SotwRequest> {
     for (const frame of draft.frames) bytes += frame.byteLength;
     if (!this.reserve(bytes)) return;
     this.#keepingClustersSinceMs = undefined;
+    this.#dropped = new Set(state.previous.map(({ name }) => name)).difference(new Set(draft.names));
     this.#send(state, draft, bytes);
   }
 
@@ -370,3 +379,5 @@ export class SotwStream extends RequestStream<SotwRequest> {
     return bytes;
   }
 }
+
+const none: ReadonlySet<string> = new Set();
