@@ -9,6 +9,11 @@ import { Joined } from '../wire/join.ts';
 /** A small message is cheaper in one piece: one frame, one copy. */
 const fromBytes = 16 * 1024;
 
+/**
+ * A connection of Node's TLS keeps a buffer as large as the largest single write for the rest of its life: with whole first answers that was 1.4 MB for each proxy.
+ */
+const sliceBytes = 64 * 1024;
+
 /** For the option `interceptors` of a server whose responses are `Joined`. */
 export const largeByReference: ServerInterceptor = (_method, call) => {
   const stream = streamOf(call);
@@ -37,19 +42,49 @@ class ReferringCall extends ServerInterceptingCall {
       return;
     }
     if (!stream.headersSent) this.sendMetadata(new Metadata());
-    stream.cork();
     // Length-prefixed message of gRPC: no compression, length.
     const head = Buffer.alloc(5);
     head.writeUInt32BE(message.byteLength, 1);
-    stream.write(head);
-    for (const piece of message.pieces) stream.write(piece);
-    // Called when the last of it is with the socket.
-    stream.write(empty, (error) => {
-      if (error === undefined || error === null) callback();
+    this.#write(slicesOf([head, ...message.pieces]), callback);
+  }
+
+  /** The next slice when the socket has the one before. */
+  #write(slices: Iterator<Uint8Array[], void>, callback: () => void): void {
+    const { value: slice } = slices.next();
+    const last = slice?.pop();
+    if (slice === undefined || last === undefined) {
+      callback();
+      return;
+    }
+    const stream = this.#stream;
+    // A status may have been sent in between: the rest is of no use then.
+    if (stream.destroyed || stream.writableEnded) return;
+    stream.cork();
+    for (const piece of slice) stream.write(piece);
+    // Not of an empty write behind it: HTTP/2 calls that back as soon as it gets there, with nothing sent.
+    stream.write(last, (error) => {
+      if (error === undefined || error === null) this.#write(slices, callback);
       else this.sendStatus({ code: status.INTERNAL, details: 'the response could not be written', metadata: null });
     });
     stream.uncork();
   }
 }
 
-const empty = Buffer.alloc(0);
+/** All bytes in order, in lists of `sliceBytes` together; no list and no piece is empty. */
+function* slicesOf(pieces: Iterable<Uint8Array>): Generator<Uint8Array[], void> {
+  let slice: Uint8Array[] = [];
+  let room = sliceBytes;
+  for (const piece of pieces) {
+    for (let start = 0; start < piece.byteLength;) {
+      const part = piece.subarray(start, start + room);
+      slice.push(part);
+      start += part.byteLength;
+      room -= part.byteLength;
+      if (room > 0) continue;
+      yield slice;
+      slice = [];
+      room = sliceBytes;
+    }
+  }
+  if (slice.length > 0) yield slice;
+}

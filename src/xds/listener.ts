@@ -71,6 +71,11 @@ export class Listener {
     this.#sockets.get(peer)?.destroy();
   }
 
+  /** Closes the connection once all that was written has left. */
+  closeConnection(peer: string): void {
+    this.#sockets.get(peer)?.destroySoon();
+  }
+
   /** Takes no more connections and breaks those that are left after `graceMs`. */
   async close(graceMs = 1000): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#net.close(() => resolve()));
