@@ -3,6 +3,7 @@ import { authorizationPolicy } from './authorization-policy.ts';
 import { configMap } from './config-map.ts';
 import { destinationRule } from './destination-rule.ts';
 import { endpointSlice } from './endpoint-slice.ts';
+import { envoyFilter } from './envoy-filter.ts';
 import { gateway } from './gateway.ts';
 import type { KindSchema } from './kind.ts';
 import { kubernetesService } from './kubernetes-service.ts';
@@ -15,7 +16,9 @@ import { secret } from './secret.ts';
 import { serviceAccount } from './service-account.ts';
 import { serviceEntry } from './service-entry.ts';
 import { sidecar } from './sidecar.ts';
+import { trafficExtension } from './traffic-extension.ts';
 import { virtualService } from './virtual-service.ts';
+import { wasmPlugin } from './wasm-plugin.ts';
 import { workloadEntry } from './workload-entry.ts';
 
 export const kinds = [
@@ -36,6 +39,9 @@ export const kinds = [
   peerAuthentication,
   authorizationPolicy,
   requestAuthentication,
+  envoyFilter,
+  wasmPlugin,
+  trafficExtension,
 ] as const satisfies readonly KindSchema[];
 
 export type KindName = (typeof kinds)[number]['kind'];

@@ -114,8 +114,8 @@ status: {anything: 1}
 
   it.each([
     ['apps/v1', 'Deployment', 'warning'],
-    ['networking.istio.io/v1alpha3', 'EnvoyFilter', 'error'],
-    ['extensions.istio.io/v1alpha1', 'WasmPlugin', 'error'],
+    ['telemetry.istio.io/v1', 'Telemetry', 'warning'],
+    ['networking.istio.io/v1beta1', 'ProxyConfig', 'warning'],
     ['security.istio.io/v1', 'AuthorizationPolicies', 'warning'],
   ])('says that %s %s is not read', (apiVersion, kind, severity) => {
     const { object, problems, key } = parseObject({ apiVersion, kind, metadata: { name: 'a' } }, {});

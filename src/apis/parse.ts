@@ -6,6 +6,7 @@ import { beyondLimits } from './limits.ts';
 import { readMetadata } from './metadata.ts';
 import { type ConfigObject, objectKey, type ObjectKey, type Origin } from './object.ts';
 import type { Problem } from './problem.ts';
+import { mayProtect, protections } from './protection.ts';
 import { isObject, quote, readStructure, type Report } from './structure.ts';
 import { untranslatedPaths } from './untranslated.ts';
 import { validateObject } from './validation/index.ts';
@@ -40,23 +41,23 @@ export function parseObject(raw: unknown, origin: Origin): ParsedObject {
 
 /** As much of a refused security object as says where it is and what it selects; a selector that cannot be read selects all. */
 function standInFor(raw: unknown, origin: Origin): ConfigObject | undefined {
-  if (!isObject(raw) || typeof raw['apiVersion'] !== 'string' || typeof raw['kind'] !== 'string' || !isSecurity(raw['apiVersion']))
-    return undefined;
-  const definition = findKind(raw['apiVersion'], raw['kind']);
+  if (!isObject(raw) || typeof raw['apiVersion'] !== 'string' || typeof raw['kind'] !== 'string') return undefined;
+  const { apiVersion, kind } = raw;
+  if (!isSecurity(apiVersion) && !mayProtect(kind)) return undefined;
+  const definition = findKind(apiVersion, kind);
   if (definition === undefined) return undefined;
+  if (mayProtect(kind) && beyondLimits(raw) === undefined && protections(kind, raw['spec']).length === 0) return undefined;
   const meta = readMetadata(raw['metadata'], definition.scope, () => undefined);
   if (meta === undefined) return undefined;
   const { resourceVersion: _resourceVersion, ...names } = meta;
-  const selector = isObject(raw['spec']) && isObject(raw['spec']['selector']) ? raw['spec']['selector']['matchLabels'] : undefined;
+  return { kind, apiVersion, ...names, spec: selectionOf(kind, raw['spec']), origin, unreadable: true };
+}
+
+function selectionOf(kind: string, spec: unknown): object {
+  const [field, labelsField] = kind === 'EnvoyFilter' ? ['workloadSelector', 'labels'] : ['selector', 'matchLabels'];
+  const selector = isObject(spec) && isObject(spec[field]) ? spec[field][labelsField] : undefined;
   const readable = isObject(selector) && Object.values(selector).every((value) => typeof value === 'string');
-  return {
-    kind: raw['kind'],
-    apiVersion: raw['apiVersion'],
-    ...names,
-    spec: readable ? { selector: { matchLabels: selector } } : {},
-    origin,
-    unreadable: true,
-  };
+  return readable ? { [field]: { [labelsField]: selector } } : {};
 }
 
 function parse(raw: unknown, origin: Origin, report: Report): ConfigObject | undefined {
@@ -129,12 +130,26 @@ function isValid(object: ConfigObject, report: Report): boolean {
     report(path, message, reason, severity);
   });
   if (!valid) return false;
+  if (mayProtect(object.kind)) reportProtections(object, report);
   const protects = isSecurity(object.apiVersion);
   for (const path of untranslatedPaths(object)) {
     const consequence = protects ? 'the listeners of its workloads are held back' : 'it has no effect';
     report(path, `is not translated yet: ${consequence}`, 'NotTranslated', protects ? 'error' : 'warning');
   }
   return true;
+}
+
+/** Of an object that is read for what it protects alone. */
+function reportProtections({ kind, spec }: ConfigObject, report: Report): void {
+  const found = protections(kind, spec);
+  for (const { path } of found) {
+    report(
+      path,
+      'may refuse traffic and is not translated yet: the listeners of the workloads that it selects are held back',
+      'NotTranslated',
+    );
+  }
+  if (found.length === 0) report('', `kind ${kind} is not translated yet: the object has no effect`, 'NotTranslated', 'warning');
 }
 
 const isSecurity = (apiVersion: string) => apiVersion.startsWith('security.istio.io/');
@@ -147,15 +162,11 @@ function reportUnknownKind(apiVersion: string, kind: string, report: Report): vo
   }
   const group = apiVersion.split('/')[0] ?? '';
   const istio = group.endsWith('.istio.io');
-  const severity = istio && changesTraffic.has(kind) ? 'error' : 'warning';
   const ofGroup = kinds.filter((known: KindSchema) => known.group === group).map((known) => known.kind);
   const meant = suggest(kind, ofGroup);
   const hint = meant === undefined || !istio ? '' : `; did you mean ${meant}?`;
-  report('', `kind ${kind} of ${apiVersion} is not read: the object has no effect${hint}`, 'NotTranslated', severity);
+  report('', `kind ${kind} of ${apiVersion} is not read: the object has no effect${hint}`, 'NotTranslated', 'warning');
 }
-
-/** Kinds of Istio that may protect: leaving one out silently may open what was closed. */
-const changesTraffic = new Set(['EnvoyFilter', 'WasmPlugin', 'TrafficExtension']);
 
 function keyOfRaw(raw: unknown, from: string | undefined): ObjectKey {
   if (!isObject(raw)) return objectKey('', '', '');

@@ -190,3 +190,45 @@ export const oneKeySource = rule(
 export const httpUrl = rule('url must have scheme http:// or https://', 'url(self).getScheme() in ["http", "https"]', (self: string) =>
   /^https?:\/\//i.test(self),
 );
+
+export const selectorOrTargetRefs = rule(
+  'only one of targetRefs or selector can be set',
+  maxOneCel('selector', 'targetRefs'),
+  (self: Fields) => count(self, 'selector', 'targetRefs') <= 1,
+);
+
+export const wasmOrLua = rule(
+  'exactly one of wasm or lua must be set',
+  'has(self.wasm) != has(self.lua)',
+  (self: Fields) => count(self, 'wasm', 'lua') === 1,
+);
+
+export const workloadSelectorOrTargets = rule(
+  'only one of targetRefs or workloadSelector can be set',
+  maxOneCel('workloadSelector', 'targetRefs'),
+  (self: Fields) => count(self, 'workloadSelector', 'targetRefs') <= 1,
+);
+
+export const waypointMatchInContext = rule(
+  'only support waypointMatch when context is WAYPOINT',
+  'has(self.context) ? ((self.context == "WAYPOINT") ? has(self.waypoint) : !has(self.waypoint)) : !has(self.waypoint)',
+  (self: Fields) => (self['context'] === 'WAYPOINT') === (self['waypoint'] !== undefined),
+);
+
+export const inlineValueOnly = rule(
+  'value may only be set when valueFrom is INLINE',
+  '(has(self.valueFrom) ? self.valueFrom : "") != "HOST" || !has(self.value)',
+  (self: Fields) => self['valueFrom'] !== 'HOST' || self['value'] === undefined,
+);
+
+/** Without a scheme it is an image of a registry. */
+const moduleUrlRule = (schemes: string) =>
+  rule(
+    'url must have schema one of [http, https, file, oci]',
+    `isURL(self) ? (url(self).getScheme() in [${schemes}]) : (isURL("http://" + self) &&\nurl("http://" + self).getScheme() in [${schemes}])`,
+    (self: string) => !/^[a-z][a-z0-9+.-]*:\/\//i.test(self) || /^(https?|oci|file):\/\//i.test(self),
+  );
+
+export const moduleUrl = moduleUrlRule('"", "http", "https", "oci", "file"');
+/** Istio lists the schemes in another order here, which a comparison of definitions notices. */
+export const extensionModuleUrl = moduleUrlRule('"", "http", "https", "file", "oci"');

@@ -54,6 +54,9 @@ export const oneOfWords = <const W extends string[]>(words: readonly [...W]): TE
 export const intOrString = () =>
   Type.Unsafe<number | string>({ anyOf: [{ type: 'integer' }, { type: 'string' }], 'x-kubernetes-int-or-string': true });
 
+/** A map whose content is another component's business; kept whole. */
+export const anyMap = () => Type.Unsafe<Record<string, unknown>>({ type: 'object', 'x-kubernetes-preserve-unknown-fields': true });
+
 /** `null` is allowed and means the same as a missing field; parsing removes it. */
 export const nullable = <S extends TSchema>(schema: S): S => ({ ...schema, nullable: true });
 

@@ -16,6 +16,7 @@ import type { Graph } from '../store/graph.ts';
 import { Flat } from '../store/keys.ts';
 import { isClusterLocal } from './cluster-local.ts';
 import { serviceEndpoints, sameEndpoints, type ServiceEndpoints } from './endpoints.ts';
+import { Extensions } from './extensions.ts';
 import { hostCandidates } from '../lib/host.ts';
 import { firstPair, matchesLabels } from '../lib/labels.ts';
 import type {
@@ -25,6 +26,7 @@ import type {
   MeshGateway,
   MeshVirtualService,
   MtlsMode,
+  Proxy,
   Service,
   Workload,
 } from './model.ts';
@@ -99,6 +101,7 @@ export class Mesh {
   private readonly requestAuthenticationBySelector: Index<RequestAuthentication>;
   private readonly peerAuthenticationBySelector: Index<PeerAuthentication>;
   private readonly sidecarsBySelector: Index<Sidecar>;
+  private readonly extensions: Extensions;
   private readonly mergedRules: MemoTable<MeshDestinationRule | undefined>;
 
   constructor(objects: Objects, options: MeshOptions) {
@@ -225,6 +228,7 @@ export class Mesh {
       }),
       onFault,
     });
+    this.extensions = new Extensions(objects, onFault);
     this.authorizationBySelector = this.authorizationPolicies.index((p) => [selectorKey(p.namespace, p.spec.selector?.matchLabels)]);
   }
 
@@ -325,10 +329,10 @@ export class Mesh {
   }
 
   /**
-   * Policies that apply to a workload, by name. A RequestAuthentication is not translated yet: it stands here as a policy that cannot be, so that the
-   * workload is held back.
+   * Policies that apply to a workload, by name. A RequestAuthentication is not translated yet, nor is an extension that may refuse: they stand here as
+   * policies that cannot be, so that the workload is held back.
    */
-  authorizationOf(namespace: string, labels: Readonly<Record<string, string>>): MeshAuthorizationPolicy[] {
+  authorizationOf(namespace: string, labels: Readonly<Record<string, string>>, type: Proxy['type']): MeshAuthorizationPolicy[] {
     const { kinds } = this.objects;
     const root = this.objects.meshConfig().rootNamespace;
     const namespaces = [...new Set([root, namespace])];
@@ -342,7 +346,14 @@ export class Mesh {
       const spec = o.spec.selector === undefined ? {} : { selector: o.spec.selector };
       return { object: keyOf(o), name: o.name, namespace: o.namespace, spec, dryRun: false, untranslated: ['spec'] };
     });
-    return [...policies, ...held]
+    const services = (): Service[] => this.servicesOf(namespace, labels);
+    const extensions = this.extensions
+      .protecting({ type, namespace, labels, services }, root)
+      .map(({ extension, paths }): MeshAuthorizationPolicy => {
+        const { object, name } = extension;
+        return { object, name, namespace: extension.namespace, spec: {}, dryRun: false, untranslated: paths };
+      });
+    return [...policies, ...held, ...extensions]
       .filter((p) => matchesLabels(p.spec.selector?.matchLabels ?? {}, labels))
       .sort((a, b) => (a.namespace === b.namespace ? compare(a.name, b.name) : a.namespace === root ? -1 : 1));
   }

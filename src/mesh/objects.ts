@@ -2,6 +2,7 @@
 import type { AuthorizationPolicy } from '../apis/authorization-policy.ts';
 import type { DestinationRule } from '../apis/destination-rule.ts';
 import type { EndpointSlice } from '../apis/endpoint-slice.ts';
+import type { EnvoyFilter } from '../apis/envoy-filter.ts';
 import type { Gateway } from '../apis/gateway.ts';
 import type { KubernetesService } from '../apis/kubernetes-service.ts';
 import { defaultMeshConfig, type MeshConfig } from '../apis/mesh-config.ts';
@@ -15,7 +16,9 @@ import type { RequestAuthentication } from '../apis/request-authentication.ts';
 import type { Secret } from '../apis/secret.ts';
 import type { ServiceEntry } from '../apis/service-entry.ts';
 import type { Sidecar } from '../apis/sidecar.ts';
+import type { TrafficExtension } from '../apis/traffic-extension.ts';
 import type { VirtualService } from '../apis/virtual-service.ts';
+import type { WasmPlugin } from '../apis/wasm-plugin.ts';
 import type { WorkloadEntry } from '../apis/workload-entry.ts';
 import { SourceCollection, type EntryRef } from '../store/collection.ts';
 import type { Graph } from '../store/graph.ts';
@@ -35,6 +38,9 @@ export interface Kinds {
   PeerAuthentication: PeerAuthentication;
   AuthorizationPolicy: AuthorizationPolicy;
   RequestAuthentication: RequestAuthentication;
+  EnvoyFilter: EnvoyFilter;
+  WasmPlugin: WasmPlugin;
+  TrafficExtension: TrafficExtension;
   Secret: Secret;
 }
 
@@ -67,6 +73,9 @@ export class Objects {
       PeerAuthentication: collection('PeerAuthentication'),
       AuthorizationPolicy: collection('AuthorizationPolicy'),
       RequestAuthentication: collection('RequestAuthentication'),
+      EnvoyFilter: collection('EnvoyFilter'),
+      WasmPlugin: collection('WasmPlugin'),
+      TrafficExtension: collection('TrafficExtension'),
       Secret: collection('Secret'),
     };
     this.meshConfigs = new SourceCollection<MeshConfigSource>(graph, 'MeshConfig', (source) => source.object);

@@ -87,7 +87,7 @@ export class GatewayPart extends SnapshotPart {
       lists('listeners', only, (_key, problems) => {
         const planned = plans.get('gateway');
         if (planned === undefined) return [];
-        const policies = mesh.authorizationOf(scope.namespace, scope.labels);
+        const policies = mesh.authorizationOf(scope.namespace, scope.labels, 'router');
         const built = buildGatewayListeners({
           merged: planned.merged,
           policies,

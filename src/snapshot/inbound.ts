@@ -64,7 +64,7 @@ function inboundWorkload(t: Translation, scope: WorkloadScope, problems: Problem
   const { mesh } = t;
   const config = mesh.objects.meshConfig();
   const mtls = mesh.peerAuthentication(scope.namespace, scope.labels);
-  const policies = mesh.authorizationOf(scope.namespace, scope.labels);
+  const policies = mesh.authorizationOf(scope.namespace, scope.labels, 'sidecar');
   const sidecar = mesh.sidecarOf(scope.namespace, scope.labels);
   const ports = servicePorts(t, scope, mtls);
   const ingress = sidecar?.spec.ingress ?? [];

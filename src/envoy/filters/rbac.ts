@@ -80,7 +80,7 @@ function heldProblems(policy: MeshAuthorizationPolicy): Problem[] {
     path,
     reason: 'Held' as const,
     severity: 'error' as const,
-    message: `not translated yet, so the workloads of this policy refuse all inbound traffic; remove ${path} or the policy to let traffic in`,
+    message: `not translated yet, so the workloads that it selects refuse all inbound traffic; remove ${path} or the object to let traffic in`,
   }));
 }
 

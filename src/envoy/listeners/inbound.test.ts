@@ -220,7 +220,7 @@ describe('authorization', () => {
         reason: 'Held',
         severity: 'error',
         message:
-          'not translated yet, so the workloads of this policy refuse all inbound traffic; remove spec.targetRefs or the policy to let traffic in',
+          'not translated yet, so the workloads that it selects refuse all inbound traffic; remove spec.targetRefs or the object to let traffic in',
       },
     ]);
     const listener = resources[0]!;

@@ -172,14 +172,14 @@ describe('KubernetesSource', () => {
 
   it('tells of objects whose kind has no effect, and for as long as they are there', async () => {
     const cluster = new Cluster();
-    const path = '/apis/networking.istio.io/v1alpha3/envoyfilters';
-    cluster.served['networking.istio.io/v1alpha3'] = ['envoyfilters'];
-    cluster.server.put(path, 'shop', 'lua', {});
+    const path = '/apis/telemetry.istio.io/v1/telemetries';
+    cluster.served['telemetry.istio.io/v1'] = ['telemetries'];
+    cluster.server.put(path, 'shop', 'logs', {});
     const source = await cluster.start();
     await source.ready;
-    expect(cluster.sink.problems).toMatchObject([{ object: 'EnvoyFilter/shop/lua', reason: 'NotTranslated', severity: 'error' }]);
+    expect(cluster.sink.problems).toMatchObject([{ object: 'Telemetry/shop/logs', reason: 'NotTranslated', severity: 'warning' }]);
     expect(cluster.keys()).toEqual([]);
-    cluster.server.delete(path, 'shop', 'lua');
+    cluster.server.delete(path, 'shop', 'logs');
     await cluster.sink.until(() => cluster.sink.problems.length === 0);
   });
 

@@ -2,7 +2,7 @@
 import type { KindSchema } from '../../apis/kind.ts';
 import { kinds } from '../../apis/kinds.ts';
 import type { RawObject } from '../../kubernetes/list.ts';
-import { trimConfigMap, trimMetadata, trimPod, trimSecret, trimSlice, trimSpec } from './trim.ts';
+import { trimConfigMap, trimMetadata, trimPod, trimSecret, trimSlice, trimSpec, trimUnread } from './trim.ts';
 
 /** What the URLs of a kind are made of. */
 export type WatchedKind = Pick<KindSchema, 'kind' | 'plural' | 'group' | 'versions' | 'scope'>;
@@ -25,10 +25,10 @@ export interface Stream {
 export function streamsOf(rootNamespace: string): Stream[] {
   return [
     ...(kinds as readonly KindSchema[]).flatMap((kind) => streamsOfKind(kind, rootNamespace)),
-    // Nobody reads them, but whoever installed one is to be told that it has no effect: their names are enough.
+    // Nobody reads them, but whoever installed one is to be told that it has no effect: their names and what we said of them are enough.
     ...untranslatedKinds
       .filter(isUnread)
-      .map((kind): Stream => ({ name: kind.plural, kind, metadataOnly: true, optional: true, trim: trimMetadata })),
+      .map((kind): Stream => ({ name: kind.plural, kind, optional: true, trim: trimUnread })),
   ];
 }
 
@@ -45,9 +45,7 @@ export function isBuiltIn({ group }: WatchedKind): boolean {
 
 /** Kinds of Istio that have no schema here. */
 const untranslatedKinds: readonly WatchedKind[] = [
-  { kind: 'EnvoyFilter', plural: 'envoyfilters', group: 'networking.istio.io', versions: ['v1alpha3'], scope: 'Namespaced' },
   { kind: 'ProxyConfig', plural: 'proxyconfigs', group: 'networking.istio.io', versions: ['v1', 'v1beta1'], scope: 'Namespaced' },
-  { kind: 'WasmPlugin', plural: 'wasmplugins', group: 'extensions.istio.io', versions: ['v1', 'v1alpha1'], scope: 'Namespaced' },
   { kind: 'Telemetry', plural: 'telemetries', group: 'telemetry.istio.io', versions: ['v1', 'v1alpha1'], scope: 'Namespaced' },
 ];
 
