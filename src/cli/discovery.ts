@@ -5,10 +5,12 @@ import { Command, Option } from 'commander';
 import { parseLogLevels, scopeNames, type LogLevels } from '../admin/log.ts';
 import type { ConfigPlace, DiscoveryOptions, Instance, ListenAddress } from '../discovery/options.ts';
 import { defaultStateFolder } from '../identity/statefolder.ts';
+import { memoryLimitOfGroup } from '../discovery/memory.ts';
 import { parseDuration } from './duration.ts';
 import { CliError, exitCodes } from './exit.ts';
 import { parsed } from './options.ts';
 import { packageVersion } from './package-version.ts';
+import { parseBytes, parseCount } from './quantity.ts';
 import { parseListenAddress } from './proxy/sockets.ts';
 import { stopSignal } from './stop-signal.ts';
 
@@ -24,6 +26,12 @@ export interface DiscoveryFlags {
   readonly monitoringAddress: ListenAddress;
   readonly httpAddress: ListenAddress;
   readonly certificateTtl: number;
+  readonly remoteClusterTimeout?: number;
+  readonly maxStreams: number;
+  readonly maxNewStreams: number;
+  readonly maxStreamAge: number;
+  readonly drainDuration: number;
+  readonly memoryLimit?: number;
   readonly logLevel: LogLevels;
 }
 
@@ -52,6 +60,36 @@ export function discoveryCommand(): Command {
         .default(24 * 3600_000, '24h'),
     )
     .addOption(
+      new Option('--max-streams <number>', 'streams at once; more are refused').argParser(parsed(parseCount)).default(20_000, '20000'),
+    )
+    .addOption(
+      new Option('--max-new-streams <number>', 'new streams a second; those that would wait for more than a second are refused')
+        .argParser(parsed(parseCount))
+        .default(1_000, '1000'),
+    )
+    .addOption(
+      new Option('--max-stream-age <duration>', 'older streams are ended, so that proxies spread over the replicas anew; 0s: none is')
+        .argParser(parsed(parseDuration))
+        .default(30 * 60_000, '30m'),
+    )
+    .addOption(
+      new Option('--drain-duration <duration>', 'over which a replica that is stopped ends its streams')
+        .argParser(parsed(parseDuration))
+        .default(5_000, '5s'),
+    )
+    .addOption(
+      new Option(
+        '--memory-limit <bytes>',
+        'new streams are refused at nine tenths of it; 2Gi, 500M; the default is the limit of the container, if it has one',
+      ).argParser(parsed(parseBytes)),
+    )
+    .addOption(
+      new Option(
+        '--remote-cluster-timeout <duration>',
+        'how long a start waits for clusters of remote secrets; the default is $PILOT_REMOTE_CLUSTER_TIMEOUT, else 10s',
+      ).argParser(parsed(parseDuration)),
+    )
+    .addOption(
       new Option('--log-level <levels>', `a level, or scope:level pairs; scopes: ${scopeNames().join(', ')}`)
         .argParser(parsed(parseLogLevels))
         .default({}, 'info'),
@@ -59,7 +97,8 @@ export function discoveryCommand(): Command {
     .addHelpText(
       'after',
       `
-An address without a host listens on all of them. SIGTERM and Ctrl-C stop the daemon.
+An address without a host listens on all of them. SIGTERM and Ctrl-C stop the daemon: it is not ready any more, ends its streams over the
+drain duration and exits. A second one ends it at once.
 
 Examples:
   mizzen discovery --config deploy/samples/bookshop
@@ -87,6 +126,14 @@ export function discoveryOptions(flags: DiscoveryFlags, env: Readonly<Record<str
     secureGrpc: flags.secureGrpcAddress,
     monitoring: flags.monitoringAddress,
     http: flags.httpAddress,
+    streams: {
+      maxStreams: flags.maxStreams,
+      maxNewPerSecond: flags.maxNewStreams,
+      maxAgeMs: flags.maxStreamAge === 0 ? Infinity : flags.maxStreamAge,
+      drainMs: flags.drainDuration,
+      ...memoryLimit(flags.memoryLimit ?? memoryLimitOfGroup()),
+    },
+    remoteClusterTimeoutMs: flags.remoteClusterTimeout ?? remoteClusterTimeout(env),
     logLevels: flags.logLevel,
     certificateTtlMs: flags.certificateTtl,
     version: packageVersion(),
@@ -109,6 +156,19 @@ function instanceOf(flags: DiscoveryFlags, env: Readonly<Record<string, string |
     ...(address !== undefined && { address }),
     clusterId: flags.clusterId ?? env['CLUSTER_ID'] ?? 'Kubernetes',
   };
+}
+
+function memoryLimit(bytes: number | undefined): { readonly memoryLimitBytes?: number } {
+  return bytes === undefined ? {} : { memoryLimitBytes: bytes };
+}
+
+function remoteClusterTimeout({ PILOT_REMOTE_CLUSTER_TIMEOUT: text }: Readonly<Record<string, string | undefined>>): number {
+  if (text === undefined || text === '') return 10_000;
+  try {
+    return parseDuration(text);
+  } catch (cause) {
+    throw new CliError(exitCodes.usage, `PILOT_REMOTE_CLUSTER_TIMEOUT: ${(cause as Error).message}`, { cause });
+  }
 }
 
 /** `KUBECONFIG` may be a list of files; the first one counts. */

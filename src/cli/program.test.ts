@@ -211,12 +211,18 @@ test('flags and environment become the options of the daemon', () => {
     monitoringAddress: { address: '0.0.0.0', port: 15014 },
     httpAddress: { address: '0.0.0.0', port: 8080 },
     certificateTtl: 20_000,
+    maxStreams: 7,
+    maxNewStreams: 8,
+    maxStreamAge: 0,
+    drainDuration: 9_000,
+    memoryLimit: 2 ** 30,
     logLevel: { ads: 'debug' },
   };
   expect(discoveryOptions(flags, {}, '/home/me')).toMatchObject({
     config: { type: 'folder', dir: '/etc/mizzen' },
     stateDir: '/home/me/.local/state/mizzen',
     certificateTtlMs: 20_000,
+    streams: { maxStreams: 7, maxNewPerSecond: 8, maxAgeMs: Infinity, drainMs: 9_000, memoryLimitBytes: 2 ** 30 },
     logLevels: { ads: 'debug' },
   });
   expect(discoveryOptions({ ...flags, state: '/var/s', meshConfig: '/m.yaml' }, { MIZZEN_STATE: '/x' }, '/h')).toMatchObject({

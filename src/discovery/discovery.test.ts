@@ -20,7 +20,9 @@ async function options(): Promise<DiscoveryOptions & { readonly ports: readonly 
     secureGrpc: { address, port: secureGrpc },
     monitoring: { address, port: monitoring },
     http: { address, port: http },
+    streams: { maxStreams: 100, maxNewPerSecond: 100, maxAgeMs: Infinity, drainMs: 0 },
     logLevels: { default: 'silent', ca: 'silent', source: 'silent' },
+    remoteClusterTimeoutMs: 1_000,
     certificateTtlMs: 3600_000,
     version: 'test',
   };

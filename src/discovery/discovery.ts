@@ -34,6 +34,7 @@ import { Pacer } from './pacer.ts';
 import { openSource } from './origin.ts';
 import { XdsPorts } from './ports.ts';
 import { joinReplicas } from './replicas.ts';
+import { StreamControl } from './stream-control.ts';
 import { NackProblems } from './rejections.ts';
 
 /** Runs until the signal; resolves when everything is closed. Rejects when it cannot start. */
@@ -211,8 +212,12 @@ class Daemon {
 
     // Before the hub listens: it sends at once.
     snapshot.onSettled((changed) => metrics.settled(changed));
+    const control = new StreamControl({ policy: options.streams, metrics: metrics.make, log });
+    this.closers.push(() => control.stop());
     const hub = new Hub({
       source: snapshot,
+      limits: { maxAgeMs: options.streams.maxAgeMs },
+      random: Math.random,
       observer: combineObservers(streams, rejections, metrics.streams, streamLog(log.scope('ads'))),
       meter: metrics.meter,
       controlPlane: `mizzen ${options.version}`,
@@ -228,10 +233,12 @@ class Daemon {
       identities: () => certificates.workloads.size,
       proxiesWithoutService: () => snapshot.sidecarsWithoutPorts,
     });
+    control.start(hub, joined.replicas);
     const tick = setInterval(() => hub.tick(), 1000);
     this.closers.push(() => clearInterval(tick));
     const ports = new XdsPorts({
       hub,
+      admission: control.admission,
       certificates,
       services,
       metrics,
@@ -243,9 +250,14 @@ class Daemon {
 
     if (cluster !== undefined) {
       const ofCa = caControllers({ cluster, certificates, mesh: () => objects.meshConfig(), log });
-      leadership = startControllers({ cluster, instance: options.instance, controllers: [...joined.controllers, ...ofCa], log });
-      this.closers.push(() => leadership?.stop());
+      const elected = startControllers({ cluster, instance: options.instance, controllers: [...joined.controllers, ...ofCa], log });
+      leadership = elected;
+      metrics.make.read('mizzen_leader', '1 while this replica leads: it alone writes to the cluster', () => (elected.leading ? 1 : 0));
+      this.closers.push(() => elected.stop());
     }
+    metrics.make.read('mizzen_replicas', 'Replicas of this control plane that take streams, as this one knows them', () => {
+      return joined.replicas.list().filter(({ live, ready }) => live && ready).length;
+    });
     this.notReady = undefined;
     joined.stateChanged();
     log
@@ -254,6 +266,8 @@ class Daemon {
     await Promise.race([running, aborted(signal)]);
     this.notReady = () => ['it is stopping'];
     joined.stateChanged();
+    // Another one leads while the streams are still being ended.
+    await Promise.all([leadership?.stop(), control.drain()]);
   }
 
   async close(): Promise<void> {

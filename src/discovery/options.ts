@@ -29,6 +29,19 @@ export interface Instance {
   readonly clusterId: string;
 }
 
+/** Which streams a replica takes and how long it keeps them. */
+export interface StreamPolicy {
+  /** At once. */
+  readonly maxStreams: number;
+  readonly maxNewPerSecond: number;
+  /** A stream that is this old is ended, so that proxies spread anew. Infinity: none is. */
+  readonly maxAgeMs: number;
+  /** A replica that is stopped ends its streams over so long. */
+  readonly drainMs: number;
+  /** Of the process, against which new streams are refused before it is reached; absent: only the heap has a limit. */
+  readonly memoryLimitBytes?: number;
+}
+
 /** What the daemon is told at start, resolved: nothing below reads flags or the environment. */
 export interface DiscoveryOptions {
   /** Where objects come from. */
@@ -46,6 +59,9 @@ export interface DiscoveryOptions {
   readonly monitoring: ListenAddress;
   /** Readiness. */
   readonly http: ListenAddress;
+  readonly streams: StreamPolicy;
+  /** How long a start waits for remote clusters. */
+  readonly remoteClusterTimeoutMs: number;
   readonly logLevels: LogLevels;
   /** Life of workload certificates. */
   readonly certificateTtlMs: number;

@@ -4,6 +4,7 @@ import type { Log } from '../admin/log.ts';
 import type { Metrics } from '../admin/metrics.ts';
 import { CertificateService, type CertificateCounter, type CertificateError } from '../ca/service.ts';
 import type { Services } from '../wire/services.ts';
+import type { StreamAdmission } from '../xds/admission.ts';
 import { ReloadableCredentials } from '../xds/credentials.ts';
 import type { Hub } from '../xds/hub.ts';
 import { createGrpcServer, Listener } from '../xds/listener.ts';
@@ -14,6 +15,7 @@ import type { DiscoveryOptions } from './options.ts';
 
 export interface XdsPortsOptions {
   readonly hub: Hub;
+  readonly admission: StreamAdmission;
   readonly certificates: Certificates;
   readonly services: Services;
   readonly metrics: Metrics;
@@ -32,7 +34,7 @@ export class XdsPorts {
 
   /** Rejects with the port that could not be opened; `close` then closes the one that was. */
   async listen({ grpc, secureGrpc }: Pick<DiscoveryOptions, 'grpc' | 'secureGrpc'>): Promise<void> {
-    const { hub, certificates, services, metrics, observer, log } = this.#options;
+    const { hub, admission, certificates, services, metrics, observer, log } = this.#options;
     const tls = new ReloadableCredentials(certificates.serving.current);
     this.#endings.push(certificates.serving.onChange(() => tls.set(certificates.serving.current)));
     const issue = this.#certificateService();
@@ -48,7 +50,9 @@ export class XdsPorts {
         observer,
         authenticate: certificates.authenticate,
         secure,
+        admission,
         breakConnection: (peer) => listener?.breakConnection(peer),
+        closeConnection: (peer) => listener?.closeConnection(peer),
       });
       server.addService(
         measured(services.aggregatedDiscovery, (bytes) => metrics.requestReceived(bytes)),

@@ -9,12 +9,20 @@ export interface Waiter {
  * 500 streams that connect at once would otherwise hold 500 answers in memory.
  */
 export class FlightBudget {
-  readonly #maxBytes: number;
+  readonly #fullBytes: number;
+  #maxBytes: number;
   readonly #line = new Set<Waiter>();
   #bytes = 0;
 
   constructor(maxBytes: number) {
+    this.#fullBytes = maxBytes;
     this.#maxBytes = maxBytes;
+  }
+
+  /** While it is true one answer flies at a time. */
+  set short(short: boolean) {
+    this.#maxBytes = short ? 1 : this.#fullBytes;
+    if (!short) this.#wake();
   }
 
   get bytesInFlight(): number {

@@ -28,6 +28,8 @@ export interface HubOptions {
   readonly now: () => number;
   /** `setImmediate`. */
   readonly later: (task: () => void) => void;
+  /** 0 <= x < 1, for ages of streams. Default: always the middle. */
+  readonly random?: () => number;
   /** A fault of ours, which ends the stream that it was met on. Default: it is thrown. */
   readonly onFault?: (error: unknown) => void;
 }
@@ -38,6 +40,14 @@ export interface Refused {
 
 function thrown(error: unknown): never {
   throw error;
+}
+
+/** A stream that may be sent elsewhere. */
+export interface MovableStream extends TrackedStream {
+  /** Nothing is on its way. */
+  readonly quiet: boolean;
+  /** Ends it with its connection. */
+  leave(details: string): void;
 }
 
 /** All streams of a process, and who of them has to hear of a change. */
@@ -61,6 +71,7 @@ export class Hub {
       observer,
       meter,
       now,
+      random: options.random ?? (() => 0.5),
       encoder: new Encoder(options.maxCachedBytes === undefined ? {} : { maxCachedBytes: options.maxCachedBytes }),
       responses: { delta: new ResponseWriter('delta', controlPlane), sotw: new ResponseWriter('sotw', controlPlane) },
       joinedRoutes: new JoinedRoutes(),
@@ -79,7 +90,7 @@ export class Hub {
   }
 
   /** Connected streams, for the debug API. */
-  get streams(): ReadonlySet<TrackedStream> {
+  get streams(): ReadonlySet<MovableStream> {
     return this.#streams;
   }
 
@@ -113,6 +124,11 @@ export class Hub {
   tick(): void {
     const nowMs = this.#shared.now();
     for (const stream of this.#streams) stream.tick(nowMs);
+  }
+
+  /** While memory is short, large answers fly one at a time. */
+  set memoryShort(short: boolean) {
+    this.#shared.budget.short = short;
   }
 
   /** Ends every stream and stops listening. */

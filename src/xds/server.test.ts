@@ -19,6 +19,7 @@ import {
   type DiscoveryRequest,
 } from '#gen/envoy/service/discovery/v3/discovery_pb.js';
 import { loadServices } from '../wire/services.ts';
+import { StreamAdmission } from './admission.ts';
 import { Hub } from './hub.ts';
 import { createGrpcServer, Listener } from './listener.ts';
 import { DiscoveryService, type Authenticate } from './server.ts';
@@ -35,6 +36,7 @@ let server: Server;
 let listener: Listener;
 let authenticate: Authenticate;
 let broken = 0;
+let admission: StreamAdmission;
 const faults: unknown[] = [];
 const clients: InstanceType<typeof Client>[] = [];
 
@@ -60,18 +62,20 @@ beforeEach(async () => {
     onFault: (error) => faults.push(error),
   });
   server = createGrpcServer();
+  admission = new StreamAdmission({ now: () => performance.now(), maxStreams: 3 });
   const service = new DiscoveryService({
     hub,
     observer,
     authenticate: (call) => authenticate(call),
     secure: false,
     firstRequestMs: 50,
-    maxStreams: 3,
+    admission,
     endGraceMs: 50,
     breakConnection: (peer) => {
       broken++;
       listener.breakConnection(peer);
     },
+    closeConnection: (peer) => listener.closeConnection(peer),
   });
   server.addService(services.aggregatedDiscovery, service.handlers);
   listener = await Listener.listen(server, { credentials: ServerCredentials.createInsecure(), host: '127.0.0.1', port: 0 });

@@ -1,8 +1,10 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { status, type ServerDuplexStream, type UntypedServiceImplementation } from '@grpc/grpc-js';
 import { credentialsOf } from '../identity/grpc.ts';
 import type { CallCredentials } from '../identity/proof.ts';
 import type { DeltaDiscoveryRequest, DiscoveryRequest } from '#gen/envoy/service/discovery/v3/discovery_pb.js';
 import type { Joined } from '../wire/join.ts';
+import type { StreamAdmission } from './admission.ts';
 import { claimedNode } from './claimed-node.ts';
 import type { Hub, Refused } from './hub.ts';
 import type { Caller, ClaimedNode, StreamObserver } from './source.ts';
@@ -24,20 +26,24 @@ export interface DiscoveryServiceOptions {
   readonly authenticate: Authenticate;
   /** The transport keeps secrets secret: the TLS port. */
   readonly secure: boolean;
-  /** Streams at once. Default 20,000. */
-  readonly maxStreams?: number;
+  /** Shared by all ports. */
+  readonly admission: StreamAdmission;
   /** From the start of a stream to its first request. Default 10 s. */
   readonly firstRequestMs?: number;
   /** How long an ended stream may take to be gone before its connection is broken. Default 5 s. */
   readonly endGraceMs?: number;
   /** Breaks the connection of a peer that takes nothing, not even the end of its stream. */
   readonly breakConnection: (peer: string) => void;
+  /** Closes a connection after what was written to it. */
+  readonly closeConnection: (peer: string) => void;
 }
 
 /** Implements AggregatedDiscoveryService over grpc-js. Requests come decoded, responses leave as bytes: see wire/services.ts. */
 export class DiscoveryService {
   readonly #options: DiscoveryServiceOptions;
-  #calls = 0;
+  /** Streams by peer. A connection that is to be closed waits for its last one: clients that are no Envoys open several. */
+  readonly #calls = new Map<string, number>();
+  readonly #closing = new Set<string>();
 
   constructor(options: DiscoveryServiceOptions) {
     this.#options = options;
@@ -55,33 +61,42 @@ export class DiscoveryService {
     };
   }
 
+  #gone(peer: string): void {
+    const left = (this.#calls.get(peer) ?? 1) - 1;
+    if (left > 0) {
+      this.#calls.set(peer, left);
+      return;
+    }
+    this.#calls.delete(peer);
+    if (this.#closing.delete(peer)) this.#options.closeConnection(peer);
+  }
+
   #serve<Request extends { readonly node?: DiscoveryRequest['node'] }>(
     call: ServerDuplexStream<Request, Joined>,
     open: (node: ClaimedNode, caller: Caller, wire: Wire) => (Stream & { receive(request: Request): void }) | Refused,
   ): void {
-    const {
-      maxStreams = 20_000,
-      firstRequestMs = 10_000,
-      observer,
-      authenticate,
-      secure,
-      endGraceMs = 5000,
-      breakConnection,
-      hub,
-    } = this.#options;
-    const wire = new CallWire(call, breakConnection, endGraceMs);
+    const { admission, firstRequestMs = 10_000, observer, authenticate, secure, endGraceMs = 5000, breakConnection, hub } = this.#options;
+    const peer = call.getPeer();
+    const wire = new CallWire(call, { breakConnection, endGraceMs, closing: () => this.#closing.add(peer) });
     // Without a listener an error of one call would end the process.
     call.on('error', () => undefined);
-    if (this.#calls >= maxStreams) {
-      wire.end('RESOURCE_EXHAUSTED', `there are ${maxStreams} streams already`);
+    this.#calls.set(peer, (this.#calls.get(peer) ?? 0) + 1);
+    call.once('close', () => this.#gone(peer));
+    const entered = admission.enter();
+    if (typeof entered !== 'number') {
+      wire.end(entered.code, entered.reason, entered.elsewhere ? 'closing' : undefined);
       return;
     }
-    this.#calls++;
     const anonymous: Caller = { address: call.getPeer(), secure };
     let stream: (Stream & { receive(request: Request): void }) | undefined;
-    const firstRequest = setTimeout(() => wire.end('DEADLINE_EXCEEDED', `no request within ${firstRequestMs} ms`), firstRequestMs);
+    const firstRequest = setTimeout(
+      () => wire.end('DEADLINE_EXCEEDED', `no request within ${firstRequestMs} ms`),
+      entered + firstRequestMs,
+    );
+    const turn = new AbortController();
     call.once('close', () => {
-      this.#calls--;
+      admission.leave();
+      turn.abort();
       clearTimeout(firstRequest);
       stream?.disconnected('closed by the peer');
     });
@@ -106,7 +121,11 @@ export class DiscoveryService {
       if (validForMs !== undefined) opened.expireIn(validForMs);
       opened.receive(request);
     };
-    authenticate(credentialsOf(call, secure)).then(
+    const authenticated = async (): Promise<Authenticated | Refused> => {
+      if (entered > 0) await delay(entered, undefined, { signal: turn.signal });
+      return authenticate(credentialsOf(call, secure));
+    };
+    authenticated().then(
       (result) => {
         if (wire.ended) return;
         if ('refused' in result) {
@@ -130,22 +149,29 @@ export class DiscoveryService {
           wire.finish();
         });
       },
-      (error: unknown) => refuse('UNAVAILABLE', undefined, anonymous, `credentials could not be checked: ${String(error)}`),
+      (error: unknown) => {
+        if (!turn.signal.aborted) refuse('UNAVAILABLE', undefined, anonymous, `credentials could not be checked: ${String(error)}`);
+      },
     );
   }
+}
+
+interface Connection {
+  readonly breakConnection: (peer: string) => void;
+  readonly endGraceMs: number;
+  /** It is to be closed when its last call has ended. */
+  readonly closing: () => void;
 }
 
 /** A grpc-js call as the streams see it. */
 class CallWire implements Wire {
   readonly #call: ServerDuplexStream<unknown, Joined>;
-  readonly #breakConnection: (peer: string) => void;
-  readonly #endGraceMs: number;
+  readonly #connection: Connection;
   ended = false;
 
-  constructor(call: ServerDuplexStream<unknown, Joined>, breakConnection: (peer: string) => void, endGraceMs: number) {
+  constructor(call: ServerDuplexStream<unknown, Joined>, connection: Connection) {
     this.#call = call;
-    this.#endGraceMs = endGraceMs;
-    this.#breakConnection = breakConnection;
+    this.#connection = connection;
   }
 
   write(message: Joined, flushed: () => void): void {
@@ -155,9 +181,10 @@ class CallWire implements Wire {
     });
   }
 
-  end(code: EndCode, details: string): void {
+  end(code: EndCode, details: string, closing?: 'closing'): void {
     if (this.ended) return;
     this.ended = true;
+    if (closing !== undefined) this.#connection.closing();
     // The way in which grpc-js wants a status: its own listener turns the error into trailers.
     this.#call.emit('error', Object.assign(new Error(details), { code: status[code], details }));
     this.#watchEnd();
@@ -177,7 +204,7 @@ class CallWire implements Wire {
     const peer = this.#call.getPeer();
     // After the status grpc-js waits for the peer to half-close, and reads nothing without a reader.
     this.#call.resume();
-    const timer = setTimeout(() => this.#breakConnection(peer), this.#endGraceMs);
+    const timer = setTimeout(() => this.#connection.breakConnection(peer), this.#connection.endGraceMs);
     this.#call.once('close', () => clearTimeout(timer));
     timer.unref();
   }

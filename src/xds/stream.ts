@@ -22,7 +22,8 @@ import type {
 export interface Wire {
   /** `flushed` is called, later and once, when the network has taken the message; never after an end. */
   write(message: Joined, flushed: () => void): void;
-  end(code: EndCode, details: string): void;
+  /** `closing`: the connection is closed too once the peer knows, so that it comes back by another. */
+  end(code: EndCode, details: string, closing?: 'closing'): void;
 }
 
 /** Status codes of gRPC with which a stream is ended. */
@@ -55,6 +56,11 @@ export interface StreamLimits {
   readonly clustersPatienceMs: number;
   /** Answers from this size on draw on the budget of all streams. Default 32 KiB. */
   readonly largeBytes: number;
+  /**
+   * A stream that is this old, a tenth more or less, is ended with its connection as soon as nothing is in flight, so that the proxies of a replica that
+   * was alone for a while spread again. Default: never.
+   */
+  readonly maxAgeMs: number;
 }
 
 export const defaultLimits: StreamLimits = {
@@ -67,7 +73,11 @@ export const defaultLimits: StreamLimits = {
   removalPatienceMs: 5_000,
   clustersPatienceMs: 5_000,
   largeBytes: 32 * 1024,
+  maxAgeMs: Infinity,
 };
+
+/** A stream that is never quiet is ended so long after its age all the same. */
+const agePatienceMs = 60_000;
 
 /** What all streams of a process share. */
 export interface StreamShared {
@@ -80,6 +90,8 @@ export interface StreamShared {
   readonly budget: FlightBudget;
   readonly fanout: Fanout;
   readonly now: () => number;
+  /** 0 <= x < 1. */
+  readonly random: () => number;
   readonly limits: StreamLimits;
   readonly responses: { readonly delta: ResponseWriter; readonly sotw: ResponseWriter };
   readonly doubted: DoubtedClaims;
@@ -148,6 +160,7 @@ export abstract class Stream implements TrackedStream, Waiter, Pumped {
   #budgetBytes = 0;
   #inLine = false;
   #expiresAtMs = Infinity;
+  readonly #agedAtMs: number;
   #progressAtMs: number;
   #nonce = 0;
   /** Since when the next response has been worked on. */
@@ -163,6 +176,7 @@ export abstract class Stream implements TrackedStream, Waiter, Pumped {
     this.#onEnd = onEnd;
     this.connectedAtMs = shared.now();
     this.#progressAtMs = this.connectedAtMs;
+    this.#agedAtMs = this.connectedAtMs + shared.limits.maxAgeMs * (0.9 + 0.2 * shared.random());
   }
 
   get closed(): boolean {
@@ -215,6 +229,10 @@ export abstract class Stream implements TrackedStream, Waiter, Pumped {
       this.end('RESOURCE_EXHAUSTED', `nothing was read for ${Math.round((nowMs - this.#progressAtMs) / 1000)} s`);
       return;
     }
+    if (nowMs >= this.#agedAtMs && (this.quiet || nowMs >= this.#agedAtMs + agePatienceMs)) {
+      this.leave(`the stream is ${Math.round((nowMs - this.connectedAtMs) / 1000)} s old; streams are spread anew from time to time`);
+      return;
+    }
     // A slow reader goes on by itself, and nobody waits for it.
     if (this.#pendingBytes > 0 && nowMs - this.#progressAtMs > this.shared.limits.budgetPatienceMs) this.#giveBack(this.#budgetBytes);
     this.checkDeadlines(nowMs);
@@ -224,6 +242,18 @@ export abstract class Stream implements TrackedStream, Waiter, Pumped {
     if (this.#closed) return;
     this.#wire.end(code, details);
     this.disconnected(`${code}: ${details}`);
+  }
+
+  /** Nothing is on its way: all that was sent is answered, and nothing waits to be sent. */
+  get quiet(): boolean {
+    return this.#pendingBytes === 0 && !this.#inLine && [...this.types.values()].every(({ state }) => state !== 'STALE');
+  }
+
+  /** Ends the stream and its connection: the proxy is to come back by a new one, which may lead to another replica. */
+  leave(details: string): void {
+    if (this.#closed) return;
+    this.#wire.end('UNAVAILABLE', details, 'closing');
+    this.disconnected(`UNAVAILABLE: ${details}`);
   }
 
   /** The peer or the transport has ended the stream. */

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { type Server, ServerCredentials } from '@grpc/grpc-js';
 import { loadServices } from '../../../src/wire/services.ts';
 import { routeType, shortName, virtualHostType } from '../../../src/wire/types.ts';
+import { StreamAdmission } from '../../../src/xds/admission.ts';
 import { Hub } from '../../../src/xds/hub.ts';
 import { createGrpcServer, Listener } from '../../../src/xds/listener.ts';
 import { DiscoveryService } from '../../../src/xds/server.ts';
@@ -156,7 +157,9 @@ export class Replica implements AsyncDisposable {
       observer: recorder,
       authenticate: ({ peer }) => Promise.resolve({ caller: { address: peer, secure: true } }),
       secure: true,
+      admission: new StreamAdmission({ now: () => performance.now() }),
       breakConnection: (peer) => void listening.then((listener) => listener.breakConnection(peer)),
+      closeConnection: (peer) => void listening.then((listener) => listener.closeConnection(peer)),
     });
     server.addService(services.aggregatedDiscovery, service.handlers);
     const listener = await Listener.listen(server, { credentials: ServerCredentials.createInsecure(), host: '127.0.0.1', port });
