@@ -19,7 +19,9 @@ export type ConditionType = (typeof conditionTypes)[number];
 export function conditionsFingerprint(conditions: unknown): string {
   if (!Array.isArray(conditions)) return '';
   const own = conditions
-    .filter((c: unknown): c is Record<string, unknown> => typeof c === 'object' && c !== null && isOwn((c as Record<string, unknown>)['type']))
+    .filter(
+      (c: unknown): c is Record<string, unknown> => typeof c === 'object' && c !== null && isOwn((c as Record<string, unknown>)['type']),
+    )
     .map((c) => [c['type'], c['status'], c['reason'], c['message'], numberOf(c['observedGeneration'])])
     .sort(([a], [b]) => (String(a) < String(b) ? -1 : 1));
   return own.length === 0 ? '' : fingerprint(JSON.stringify(own));

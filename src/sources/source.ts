@@ -15,6 +15,23 @@ export interface ObjectSink {
   apply(change: ObjectChange): void;
 }
 
+/** What an API server has of an object, as of the last event, also where nothing has changed that is read. */
+export interface Observed {
+  readonly apiVersion: string;
+  readonly resourceVersion: string;
+  readonly generation?: number;
+  /** Fingerprint of its conditions that are ours; empty for none. */
+  readonly conditions: string;
+}
+
+/** Only of objects to which a status or an Event may be written. */
+export interface ObservedObjects {
+  get(object: ObjectKey): Observed | undefined;
+  keys(): Iterable<ObjectKey>;
+  /** Called when one comes, has another version or goes. Returns the function that ends it. */
+  listen(handler: (object: ObjectKey) => void): () => void;
+}
+
 export interface ObjectSource {
   /** The first full load was given to the sink. Rejects where `run` fails before that. */
   readonly ready: Promise<void>;
@@ -22,6 +39,8 @@ export interface ObjectSource {
   waitingFor(): readonly string[];
   /** What the source has to say about itself now, also before the first load. Objects' problems come with the changes. */
   problems(): readonly Problem[];
+  /** Absent for a source that is no API server. */
+  readonly observed?: ObservedObjects;
   /** Reads and watches until the signal; resolves when everything it holds is closed. */
   run(sink: ObjectSink, signal: AbortSignal): Promise<void>;
 }

@@ -63,6 +63,7 @@ class World {
   readonly sink = new RecordingSink();
   readonly timedOut: string[] = [];
   readonly loaded: string[] = [];
+  readonly stale = new Map<string, number>();
   source!: ClustersSource;
 
   async start(options: Partial<ClustersSourceOptions> = {}): Promise<this> {
@@ -80,6 +81,8 @@ class World {
     this.source.listen({
       clusters: (ids) => this.loaded.push([...ids].join()),
       timedOut: (id) => this.timedOut.push(id),
+      stale: (id, collections) => this.stale.set(id, collections.length),
+      removed: (id) => this.stale.delete(id),
     });
     const stop = new AbortController();
     const running = this.source.run(this.sink, stop.signal);
@@ -177,6 +180,7 @@ describe('remote clusters', () => {
     await world.sink.until(() => world.services() === 'Service/shop/reviews@east');
     expect(world.deleted()).toEqual(['Service/shop/gone@east']);
     await world.sink.until(() => world.problems().length === 0);
+    expect(world.stale.get('east')).toBe(0);
   });
 
   it('keep what was last read while the credential fails or the server is away, and say so', async () => {
@@ -188,12 +192,13 @@ describe('remote clusters', () => {
     await world.source.ready;
     east.tokens.clear();
     east.server.cut();
-    await world.sink.until(() => world.problems()[0]?.includes('refuses endpointslices') === true);
+    await world.sink.until(() => world.problems()[0]?.includes('namespaces: watch refused with HTTP status 401') === true);
     expect(world.problems()).toEqual([
       expect.stringMatching(
         /^Secret\/istio-system\/east data\["east"\]: cluster east refuses .*renew the credential in its kubeconfig, since 2026-01-02T03:04:05.000Z; what was last read of it stays in force$/,
       ),
     ]);
+    expect(world.stale.get('east')).toBeGreaterThan(0);
     await east.stop();
     await world.sink.until(() => world.problems()[0]?.includes('cannot be read: API server 127.0.0.1') === true);
     expect(world.source.clusters()[0]).toMatchObject({ syncStatus: 'synced', fault: expect.stringContaining('cannot be read') as string });
@@ -251,6 +256,7 @@ describe('remote clusters', () => {
     expect(world.source.clusters()).toEqual([]);
     expect(world.source.transportOf('east')).toBeUndefined();
     expect(world.loaded.at(-1)).toBe('');
+    expect([...world.stale.keys()]).not.toContain('east');
   });
 
   it('are named once: not the cluster itself, the oldest Secret where two name one', async () => {

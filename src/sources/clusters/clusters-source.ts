@@ -10,7 +10,7 @@ import type { Transport } from '../../kubernetes/transport.ts';
 import type { UntrustedAccess } from '../../kubernetes/untrusted-kubeconfig.ts';
 import { KubernetesSource, type KubernetesSourceOptions } from '../kubernetes/kubernetes-source.ts';
 import type { LabelSelector } from '../kubernetes/selection.ts';
-import type { ObjectChange, ObjectSink, ObjectSource, SourceLogger } from '../source.ts';
+import type { ObjectChange, ObjectSink, ObjectSource, ObservedObjects, SourceLogger } from '../source.ts';
 import { RemoteCluster, type ClusterStatus } from './remote-cluster.ts';
 import { remoteSecretSelector, RemoteSecrets, trimRemoteSecret, type RemoteSecret } from './remote-secrets.ts';
 
@@ -31,6 +31,10 @@ export interface ClustersListener {
   clusters?(ids: ReadonlySet<string>): void;
   /** A cluster was not read in time. */
   timedOut?(id: string): void;
+  /** Collections of a cluster that cannot be read now, also of the one whose configuration is read. */
+  stale?(id: string, collections: readonly string[]): void;
+  /** No Secret names the cluster any more. */
+  removed?(id: string): void;
 }
 
 export class ClustersSource implements ObjectSource {
@@ -61,7 +65,15 @@ export class ClustersSource implements ObjectSource {
     this.clock = local.clock ?? systemClock;
     this.logger = local.logger;
     this.selectors = local.discoverySelectors ?? [];
-    this.local = new KubernetesSource({ ...local, onDiscoverySelectors: (selectors) => this.select(selectors) });
+    this.local = new KubernetesSource({
+      ...local,
+      onDiscoverySelectors: (selectors) => this.select(selectors),
+      onFaults: (faults) =>
+        this.tellStale(
+          clusterId,
+          faults.map(({ collection }) => collection),
+        ),
+    });
     this.secrets = new RemoteSecrets(clusterId);
     const limits: Partial<ListWatchLimits> = local.limits ?? {};
     const backoff: BackoffOptions = local.backoff ?? {};
@@ -99,6 +111,11 @@ export class ClustersSource implements ObjectSource {
   listen(listener: ClustersListener): () => void {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);
+  }
+
+  /** Of the cluster whose configuration is read. */
+  get observed(): ObservedObjects {
+    return this.local.observed;
   }
 
   waitingFor(): readonly string[] {
@@ -165,6 +182,7 @@ export class ClustersSource implements ObjectSource {
       this.logger?.info({ cluster: id }, 'remote cluster removed: no Secret names it any more');
       this.remotes.delete(id);
       removed = true;
+      for (const listener of this.listeners) listener.removed?.(id);
       const ending = remote.remove().finally(() => this.endings.delete(ending));
       this.endings.add(ending);
     }
@@ -192,6 +210,7 @@ export class ClustersSource implements ObjectSource {
           if (remote.isLoaded && !this.announced.has(id)) this.tellClusters();
         },
         onStatus: () => this.tellSoon(),
+        onStale: (collections) => this.tellStale(id, collections),
         onTimeout: () => {
           for (const listener of this.listeners) listener.timedOut?.(id);
         },
@@ -212,6 +231,10 @@ export class ClustersSource implements ObjectSource {
   private tellClusters(): void {
     this.announced = new Set([...this.remotes].filter(([, remote]) => remote.isLoaded).map(([id]) => id));
     for (const listener of this.listeners) listener.clusters?.(this.announced);
+  }
+
+  private tellStale(id: string, collections: readonly string[]): void {
+    for (const listener of this.listeners) listener.stale?.(id, collections);
   }
 
   private select(selectors: readonly LabelSelector[]): void {

@@ -24,6 +24,8 @@ export interface RemoteClusterOptions {
   /** Its status or its problems. */
   readonly onStatus: () => void;
   readonly onTimeout: () => void;
+  /** Collections that cannot be read now. */
+  readonly onStale: (collections: readonly string[]) => void;
   /** So long a start waits for it. */
   readonly timeoutMs: number;
   readonly clock: Clock;
@@ -178,6 +180,7 @@ export class RemoteCluster {
       discoverySelectors: this.options.selectors(),
       onFaults: (faults) => {
         connection.faults = faults;
+        if (connection === (this.current ?? this.next)) this.tellStale(connection);
         this.tell();
       },
       clock,
@@ -229,6 +232,7 @@ export class RemoteCluster {
       this.current = connection;
       this.next = undefined;
       this.loaded = true;
+      this.tellStale(connection);
     }
     const upserts = change.upserts.filter((object) => {
       const before = this.held.get(keyOf(object));
@@ -252,6 +256,10 @@ export class RemoteCluster {
     this.options.onTimeout();
     this.tell();
     this.settle();
+  }
+
+  private tellStale({ faults }: Connection): void {
+    if (!this.stopped) this.options.onStale(faults.map(({ collection }) => collection));
   }
 
   private tell(): void {

@@ -3,6 +3,7 @@ import { keyOf, objectKey, type ConfigObject, type ObjectKey } from '../../apis/
 import { parseObject } from '../../apis/parse.ts';
 import type { Problem } from '../../apis/problem.ts';
 import type { ObjectChange } from '../source.ts';
+import { ObservedVersions } from './observed.ts';
 import type { Stream } from './streams.ts';
 
 interface Entry {
@@ -22,12 +23,14 @@ export class Inventory {
   /** What the sink has. */
   private readonly delivered = new Set<ObjectKey>();
   private readonly withProblems = new Set<ObjectKey>();
+  readonly observed = new ObservedVersions();
 
   constructor(cluster: string | undefined) {
     this.cluster = cluster;
   }
 
   put(stream: Stream, apiVersion: string, raw: Record<string, unknown>): ConfigObject | undefined {
+    if (this.cluster === undefined) this.observed.put(stream.kind, apiVersion, raw);
     const parsed = parseObject({ apiVersion, kind: stream.kind.kind, ...raw }, this.cluster === undefined ? {} : { cluster: this.cluster });
     const { key, problems } = parsed;
     const before = this.entries.get(key);
@@ -47,6 +50,7 @@ export class Inventory {
     const key = objectKey(stream.kind.kind, namespace, name, this.cluster);
     const entry = this.entries.get(key);
     if (entry === undefined || entry.stream !== stream) return undefined;
+    this.observed.delete(key);
     this.entries.delete(key);
     if (this.withProblems.delete(key)) this.touched = true;
     this.changed.add(key);

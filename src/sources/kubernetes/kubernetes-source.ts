@@ -11,7 +11,7 @@ import type { Change } from '../../kubernetes/held.ts';
 import { ListWatch, type ListWatchFault, type ListWatchLimits } from '../../kubernetes/listwatch.ts';
 import type { RawObject } from '../../kubernetes/list.ts';
 import type { Transport } from '../../kubernetes/transport.ts';
-import type { ObjectSink, ObjectSource, SourceLogger } from '../source.ts';
+import type { ObjectSink, ObjectSource, ObservedObjects, SourceLogger } from '../source.ts';
 import { Inventory } from './inventory.ts';
 import { NamespaceSelection, type LabelSelector } from './selection.ts';
 import { isBuiltIn, metadataAccept, pathOf, remoteStreams, streamsOf, type Stream } from './streams.ts';
@@ -87,6 +87,10 @@ export class KubernetesSource implements ObjectSource {
     this.rejectReady = reject;
     // `run` rejects with the same error; who does not wait for `ready` shall not be told twice.
     promise.catch(() => {});
+  }
+
+  get observed(): ObservedObjects {
+    return this.inventory.observed;
   }
 
   waitingFor(): readonly string[] {

@@ -26,9 +26,7 @@ export function streamsOf(rootNamespace: string): Stream[] {
   return [
     ...(kinds as readonly KindSchema[]).flatMap((kind) => streamsOfKind(kind, rootNamespace)),
     // Nobody reads them, but whoever installed one is to be told that it has no effect: their names and what we said of them are enough.
-    ...untranslatedKinds
-      .filter(isUnread)
-      .map((kind): Stream => ({ name: kind.plural, kind, optional: true, trim: trimUnread })),
+    ...untranslatedKinds.filter(isUnread).map((kind): Stream => ({ name: kind.plural, kind, optional: true, trim: trimUnread })),
   ];
 }
 
