@@ -221,6 +221,7 @@ test('flags and environment become the options of the daemon', () => {
   expect(discoveryOptions(flags, {}, '/home/me')).toMatchObject({
     config: { type: 'folder', dir: '/etc/mizzen' },
     stateDir: '/home/me/.local/state/mizzen',
+    remoteClusterTimeoutMs: 10_000,
     certificateTtlMs: 20_000,
     streams: { maxStreams: 7, maxNewPerSecond: 8, maxAgeMs: Infinity, drainMs: 9_000, memoryLimitBytes: 2 ** 30 },
     logLevels: { ads: 'debug' },

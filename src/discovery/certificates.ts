@@ -163,12 +163,19 @@ function authenticateBy(authenticator: Authenticator, now: () => number): Authen
     if (!credentials.secure) return { caller: { address: credentials.peer, secure: false } };
     const proven = await authenticator.authenticate(credentials);
     if (isRefusal(proven)) return { refused: proven.refused };
-    const { spiffeId, trustDomain, namespace, serviceAccount, pod } = proven;
+    const { spiffeId, trustDomain, namespace, serviceAccount, pod, cluster } = proven;
     return {
       caller: {
         address: credentials.peer,
         secure: true,
-        identity: { spiffeId, trustDomain, namespace, serviceAccount, ...(pod !== undefined && { pod }) },
+        identity: {
+          spiffeId,
+          trustDomain,
+          namespace,
+          serviceAccount,
+          ...(pod !== undefined && { pod }),
+          ...(cluster !== undefined && { cluster }),
+        },
       },
       validForMs: Math.max(0, proven.expiresAt.getTime() - now()),
     };

@@ -25,6 +25,7 @@ import { Hub } from '../xds/hub.ts';
 import type { Caller, ClaimedNode } from '../xds/source.ts';
 import { caControllers } from './ca-controllers.ts';
 import { openCertificates, servingNames } from './certificates.ts';
+import type { Clusters } from './clusters.ts';
 import { startControllers, type Leadership } from './controllers.ts';
 import { readRegistry, readServices } from './descriptors.ts';
 import { IdentityParts } from './identity-parts.ts';
@@ -79,12 +80,15 @@ class Daemon {
     const onFault = (collection: string, key: string, error: unknown): void =>
       log.scope('model').error({ collection, key, err: error }, 'fault in a translation; its last result stays in force');
     let identities: IdentityParts | undefined;
+    let clusters: Clusters | undefined;
     const snapshot = new Snapshot(objects, {
       validator: createValidator(registry),
       untranslated: untranslatedPaths,
       readCredential: (name, lookup) => gatewaySecret(name, lookup, Date.now()),
       onFault,
-      admit: (node, caller) => admit(node, caller),
+      admit: (node, caller) => admit(node, caller) ?? clusters?.refusal(node, caller),
+      clusterId: options.instance.clusterId,
+      clusterOf: (node, caller) => clusters?.clusterOf(node, caller),
       identityPart: (caller) => identities?.acquire(caller),
     });
     const references = new References(snapshot.mesh, onFault);
@@ -127,7 +131,13 @@ class Daemon {
       event: (kind, event) => metrics.configEvent(kind, event),
     });
 
-    const { source, reviewers, cluster, place } = await openSource(options.config, options.instance, meshConfig?.config, log);
+    const opened = await openSource(options.config, options.instance, options.remoteClusterTimeoutMs, meshConfig?.config, log);
+    const { source, reviewers, cluster, place } = opened;
+    clusters = opened.clusters;
+    clusters.follow(() => {
+      snapshot.clustersChanged();
+      pacer.changed();
+    }, metrics);
     const streams = new StreamRegistry();
     const rejections = new NackProblems();
     let leadership: Leadership | undefined;

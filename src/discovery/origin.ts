@@ -2,16 +2,15 @@
 import type { Log } from '../admin/log.ts';
 import type { MeshConfig } from '../apis/mesh-config.ts';
 import type { TokenReviewer } from '../identity/proof.ts';
-import { KubernetesTokenReviewer } from '../identity/tokenreview.ts';
-import { createTokenReview } from '../kubernetes/token-review.ts';
 import { DirectorySource } from '../sources/directory/directory-source.ts';
-import { KubernetesSource } from '../sources/kubernetes/kubernetes-source.ts';
+import { ClustersSource } from '../sources/clusters/clusters-source.ts';
 import type { ObjectSource } from '../sources/source.ts';
 import { KubernetesApi } from '../kubernetes/api.ts';
 import { systemClock } from '../kubernetes/clock.ts';
 import { HttpTransport } from '../kubernetes/http-transport.ts';
 import { inClusterAccess } from '../kubernetes/in-cluster.ts';
 import type { Transport } from '../kubernetes/transport.ts';
+import { Clusters } from './clusters.ts';
 import type { ConfigPlace, Instance } from './options.ts';
 
 /** The API server whose objects are read, for those who also write or ask something of their own. */
@@ -26,34 +25,44 @@ export interface OpenSource {
   readonly reviewers?: readonly TokenReviewer[];
   /** Absent for a folder. */
   readonly cluster?: ClusterAccess;
+  readonly clusters: Clusters;
   /** For the log: folder or server. */
   readonly place: string;
 }
-
-/** A review of a token that takes longer is of no use to the stream that waits for it. */
-const reviewLimitMs = 10_000;
 
 /** Rejects where there is no access to a cluster. `meshConfig`: from a file, in place of the cluster's. */
 export async function openSource(
   place: ConfigPlace,
   instance: Instance,
+  remoteTimeoutMs: number,
   meshConfig: MeshConfig | undefined,
   log: Log,
 ): Promise<OpenSource> {
   const logger = log.scope('source');
-  if (place.type === 'folder') return { source: new DirectorySource({ dir: place.dir, logger }), place: place.dir };
+  const id = instance.clusterId;
+  if (place.type === 'folder')
+    return { source: new DirectorySource({ dir: place.dir, logger }), clusters: new Clusters({ id }), place: place.dir };
   const { server, transport } = await connect(place);
-  const source = new KubernetesSource({
-    transport,
-    rootNamespace: instance.namespace,
-    logger,
-    ...(meshConfig !== undefined && { discoverySelectors: meshConfig.discoverySelectors ?? [] }),
+  const source = new ClustersSource({
+    local: {
+      transport,
+      rootNamespace: instance.namespace,
+      logger,
+      ...(meshConfig !== undefined && { discoverySelectors: meshConfig.discoverySelectors ?? [] }),
+    },
+    clusterId: id,
+    remoteTimeoutMs,
+    wallClock: Date.now,
   });
-  const reviewer = new KubernetesTokenReviewer({
-    ask: (token, audiences) => createTokenReview(transport, token, audiences, AbortSignal.timeout(reviewLimitMs)),
-    now: Date.now,
-  });
-  return { source, reviewers: [reviewer], cluster: { transport, api: new KubernetesApi({ transport }) }, place: server };
+  const clusters = new Clusters({ id, source, transport });
+  const reviewer = clusters.reviewer();
+  return {
+    source,
+    ...(reviewer !== undefined && { reviewers: [reviewer] }),
+    cluster: { transport, api: new KubernetesApi({ transport }) },
+    clusters,
+    place: server,
+  };
 }
 
 async function connect(

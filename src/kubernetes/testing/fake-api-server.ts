@@ -69,6 +69,8 @@ export class FakeApiServer {
   }
 
   async close(): Promise<void> {
+    // One that was accepted at this moment would stay for as long as its client keeps it.
+    this.#server.on('connection', (socket) => socket.destroy());
     this.cut();
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));
   }
