@@ -27,7 +27,6 @@ export interface DiscoveryFlags {
   readonly httpAddress: ListenAddress;
   readonly certificateTtl: number;
   readonly remoteClusterTimeout?: number;
-  readonly remoteClusterTimeout?: number;
   readonly maxStreams: number;
   readonly maxNewStreams: number;
   readonly maxStreamAge: number;
@@ -91,12 +90,6 @@ export function discoveryCommand(): Command {
       ).argParser(parsed(parseDuration)),
     )
     .addOption(
-      new Option(
-        '--remote-cluster-timeout <duration>',
-        'how long a start waits for clusters of remote secrets; the default is $PILOT_REMOTE_CLUSTER_TIMEOUT, else 10s',
-      ).argParser(parsed(parseDuration)),
-    )
-    .addOption(
       new Option('--log-level <levels>', `a level, or scope:level pairs; scopes: ${scopeNames().join(', ')}`)
         .argParser(parsed(parseLogLevels))
         .default({}, 'info'),
@@ -141,7 +134,6 @@ export function discoveryOptions(flags: DiscoveryFlags, env: Readonly<Record<str
       ...memoryLimit(flags.memoryLimit ?? memoryLimitOfGroup()),
     },
     remoteClusterTimeoutMs: flags.remoteClusterTimeout ?? remoteClusterTimeout(env),
-    remoteClusterTimeoutMs: flags.remoteClusterTimeout ?? remoteClusterTimeout(env),
     logLevels: flags.logLevel,
     certificateTtlMs: flags.certificateTtl,
     version: packageVersion(),
@@ -168,15 +160,6 @@ function instanceOf(flags: DiscoveryFlags, env: Readonly<Record<string, string |
 
 function memoryLimit(bytes: number | undefined): { readonly memoryLimitBytes?: number } {
   return bytes === undefined ? {} : { memoryLimitBytes: bytes };
-}
-
-function remoteClusterTimeout({ PILOT_REMOTE_CLUSTER_TIMEOUT: text }: Readonly<Record<string, string | undefined>>): number {
-  if (text === undefined || text === '') return 10_000;
-  try {
-    return parseDuration(text);
-  } catch (cause) {
-    throw new CliError(exitCodes.usage, `PILOT_REMOTE_CLUSTER_TIMEOUT: ${(cause as Error).message}`, { cause });
-  }
 }
 
 function remoteClusterTimeout({ PILOT_REMOTE_CLUSTER_TIMEOUT: text }: Readonly<Record<string, string | undefined>>): number {

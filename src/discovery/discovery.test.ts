@@ -23,7 +23,6 @@ async function options(): Promise<DiscoveryOptions & { readonly ports: readonly 
     streams: { maxStreams: 100, maxNewPerSecond: 100, maxAgeMs: Infinity, drainMs: 0 },
     logLevels: { default: 'silent', ca: 'silent', source: 'silent' },
     remoteClusterTimeoutMs: 1_000,
-    remoteClusterTimeoutMs: 1_000,
     certificateTtlMs: 3600_000,
     version: 'test',
   };

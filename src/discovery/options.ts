@@ -62,8 +62,6 @@ export interface DiscoveryOptions {
   readonly streams: StreamPolicy;
   /** How long a start waits for remote clusters. */
   readonly remoteClusterTimeoutMs: number;
-  /** How long a start waits for remote clusters. */
-  readonly remoteClusterTimeoutMs: number;
   readonly logLevels: LogLevels;
   /** Life of workload certificates. */
   readonly certificateTtlMs: number;
