@@ -226,7 +226,7 @@ const moduleUrlRule = (schemes: string) =>
   rule(
     'url must have schema one of [http, https, file, oci]',
     `isURL(self) ? (url(self).getScheme() in [${schemes}]) : (isURL("http://" + self) &&\nurl("http://" + self).getScheme() in [${schemes}])`,
-    (self: string) => !/^[a-z][a-z0-9+.-]*:\/\//i.test(self) || /^(https?|oci|file):\/\//i.test(self),
+    (self: string) => /^((https?|oci|file):\/\/|[a-z0-9][a-z0-9._-]*(:\d+)?(\/|$))[^\s#]*$/i.test(self),
   );
 
 export const moduleUrl = moduleUrlRule('"", "http", "https", "oci", "file"');

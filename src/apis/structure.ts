@@ -26,6 +26,8 @@ interface SchemaNode {
   readonly allOf?: readonly SchemaNode[];
   readonly 'x-kubernetes-validations'?: readonly Rule[];
   readonly 'x-kubernetes-preserve-unknown-fields'?: boolean;
+  /** Elements of a list differ in these fields. */
+  readonly 'x-kubernetes-list-map-keys'?: readonly string[];
 }
 
 const compiled = new WeakMap<TSchema, Validator>();
@@ -119,6 +121,8 @@ function checkRules(schema: SchemaNode, value: unknown, path: string, report: Re
   }
   if (Array.isArray(value)) {
     const { items } = schema;
+    const repeated = firstRepeated(value, schema['x-kubernetes-list-map-keys']);
+    if (repeated !== undefined) fail(`element ${repeated} repeats an earlier one`);
     if (items !== undefined)
       value.forEach((element, i) => (broken = checkRules(items, element, indexPath(path, i), report, which) || broken));
   } else if (isObject(value)) {
@@ -128,6 +132,18 @@ function checkRules(schema: SchemaNode, value: unknown, path: string, report: Re
     }
   }
   return broken;
+}
+
+function firstRepeated(list: readonly unknown[], keys: readonly string[] | undefined): number | undefined {
+  if (keys === undefined) return undefined;
+  const seen = new Set<string>();
+  const index = list.findIndex((element) => {
+    const key = JSON.stringify(keys.map((name) => (isObject(element) ? element[name] : undefined)));
+    const known = seen.has(key);
+    seen.add(key);
+    return known;
+  });
+  return index < 0 ? undefined : index;
 }
 
 function hasType({ type }: SchemaNode, value: unknown): boolean {
