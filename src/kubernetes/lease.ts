@@ -21,7 +21,9 @@ export interface LeaseElectionOptions {
   readonly durationMs?: number;
   /** A holder that could not renew for so long no longer leads. Less than the duration. Default 10 s. */
   readonly deadlineMs?: number;
-  /** Between attempts. Default 2 s. */
+  /** Between renewals. Default 2 s. */
+  readonly renewMs?: number;
+  /** Between attempts of those who do not hold it, a fifth more at random: so late a lease that was given up is noticed. Default 1 s. */
   readonly retryMs?: number;
   readonly onFault?: (error: unknown) => void;
 }
@@ -36,7 +38,8 @@ export class LeaseElection {
   readonly #options: LeaseElectionOptions;
   readonly #ref: ObjectRef;
   #seen: Seen | undefined;
-  #leading = false;
+  /** Until when nobody else can hold it; undefined while it is not ours. */
+  #leadsUntilMs: number | undefined;
   #currentHolder = '';
 
   constructor(options: LeaseElectionOptions) {
@@ -44,8 +47,9 @@ export class LeaseElection {
     this.#ref = { apiVersion: 'coordination.k8s.io/v1', plural: 'leases', namespace: options.namespace, name: options.name };
   }
 
+  /** By the clock, not by what has been noticed: a process that stood still for a while no longer leads when it goes on. */
   get leading(): boolean {
-    return this.#leading;
+    return this.#leadsUntilMs !== undefined && this.#options.clock.now() < this.#leadsUntilMs;
   }
 
   /** As last seen; empty when nobody holds it. */
@@ -58,34 +62,44 @@ export class LeaseElection {
    * returned or the deadline is over. The lease is given up at the end, so that the next one need not wait.
    */
   async run(lead: (signal: AbortSignal) => Promise<void>, signal: AbortSignal): Promise<void> {
-    const { clock, retryMs = 2_000 } = this.#options;
+    const { clock, retryMs = 1_000, deadlineMs = 10_000 } = this.#options;
     while (!signal.aborted) {
-      if (await this.#tryToHold(signal)) await this.#lead(lead, signal);
+      // Others measure from the write, which is not before it was asked for.
+      const startedAt = clock.now();
+      const attempt = new AbortController();
+      const giveUp = clock.after(deadlineMs, () => attempt.abort());
+      const held = await this.#tryToHold(AbortSignal.any([signal, attempt.signal]));
+      giveUp();
+      if (held && clock.now() - startedAt < deadlineMs) await this.#lead(lead, startedAt, signal);
       else await pause(clock, retryMs * (1 + clock.random() / 5), signal);
     }
   }
 
-  async #lead(lead: (signal: AbortSignal) => Promise<void>, signal: AbortSignal): Promise<void> {
-    const { clock, retryMs = 2_000, deadlineMs = 10_000 } = this.#options;
+  async #lead(lead: (signal: AbortSignal) => Promise<void>, heldAtMs: number, signal: AbortSignal): Promise<void> {
+    const { clock, renewMs = 2_000, deadlineMs = 10_000 } = this.#options;
     const lost = new AbortController();
     const within = AbortSignal.any([signal, lost.signal]);
-    this.#leading = true;
+    let cancelDeadline = (): void => {};
+    const heldSince = (atMs: number): void => {
+      this.#leadsUntilMs = atMs + deadlineMs;
+      cancelDeadline();
+      cancelDeadline = clock.after(Math.max(0, this.#leadsUntilMs - clock.now()), () => lost.abort());
+    };
+    heldSince(heldAtMs);
     const work = lead(within).finally(() => lost.abort());
     // Who waits for it below sees its error.
     work.catch(() => {});
-    let renewedAt = clock.now();
     while (!within.aborted) {
-      await pause(clock, retryMs, within);
+      await pause(clock, renewMs, within);
+      // Too late to go on, even if nobody has it now: somebody may have had it in between.
+      if (!this.leading) lost.abort();
       if (within.aborted) break;
-      const attempt = new AbortController();
-      const giveUp = clock.after(Math.max(0, renewedAt + deadlineMs - clock.now()), () => attempt.abort());
       const startedAt = clock.now();
-      const held = await this.#tryToHold(AbortSignal.any([within, attempt.signal]));
-      giveUp();
-      if (held) renewedAt = startedAt;
-      else if (this.#currentHolder !== this.#options.holder || clock.now() - renewedAt >= deadlineMs) lost.abort();
+      if (await this.#tryToHold(within)) heldSince(startedAt);
+      else if (this.#currentHolder !== this.#options.holder) lost.abort();
     }
-    this.#leading = false;
+    cancelDeadline();
+    this.#leadsUntilMs = undefined;
     try {
       await work;
     } finally {
