@@ -153,14 +153,17 @@ export class DeltaHosts {
       removed.add(name);
       state.repair?.changed(name, undefined);
     }
-    const table = state.repair === undefined ? onlyTableWith(route, view) : undefined;
-    if (table !== undefined) return { steps: [encoder.hostsOf(table, route)], own: [], removed: [...removed] };
+    if (state.repair === undefined) {
+      const steps = encoder.hostsOf(tablesOf(view), route);
+      if (steps.length === 0 && removed.size === 0) removed.add(`${route}/-`);
+      return { steps, own: [], removed: [...removed] };
+    }
     const own: OwnFrame[] = [];
     for (const name of view.namesUnder(virtualHostType, route)) {
       const resource = view.find(virtualHostType, name);
       if (resource === undefined) continue;
       // What is under way may come before the table does, and is due again then.
-      if (state.repair?.excludes(name) === true) state.repair.changed(name, resource.version);
+      if (state.repair.excludes(name)) state.repair.changed(name, resource.version);
       else own.push({ resource, frame: encoder.frame(virtualHostType, resource) });
     }
     if (own.length === 0 && removed.size === 0) removed.add(`${route}/-`);
@@ -216,15 +219,20 @@ function namesOf(step: Step): string[] {
   return [...step.resources.map((resource) => resource.name), ...step.gone];
 }
 
+/** Those of virtual hosts, lowest first. */
+function tablesOf(view: PartsView): Table[] {
+  return view.parts.map((part) => part.table(virtualHostType)).filter((table) => table !== undefined);
+}
+
 /** The only table that has hosts of the route, if no other hides one of them. */
 export function onlyTableWith(route: string, view: PartsView): Table | undefined {
-  const tables = view.parts.map((part) => part.table(virtualHostType)).filter((table) => table !== undefined);
+  const tables = tablesOf(view);
   const having = tables.filter((table) => !isEmpty(table.namesUnder(route)));
   const [only] = having;
   if (only === undefined || having.length > 1) return undefined;
-  for (const name of only.namesUnder(route)) {
-    if (tables.some((table) => table !== only && table.hides(name))) return undefined;
-  }
+  const hiding = tables.filter((table) => table !== only && table.hiddenSize > 0);
+  if (hiding.length === 0) return only;
+  for (const name of only.namesUnder(route)) if (hiding.some((table) => table.hides(name))) return undefined;
   return only;
 }
 

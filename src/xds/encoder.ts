@@ -27,7 +27,9 @@ export class Encoder {
   readonly #steps = new WeakMap<ReadonlySet<string>, { readonly version: number; readonly step: Step }>();
   readonly #hostSteps = new WeakMap<ReadonlySet<string>, { readonly version: number; readonly byTable: ReadonlyMap<string, Step> }>();
   readonly #whole: Record<Form, Map<Table, { readonly version: number; readonly step: Step }>> = { delta: new Map(), sotw: new Map() };
-  readonly #hosts = new WeakMap<Table, { version: number; readonly byTable: Map<string, Step> }>();
+  readonly #hosts = new WeakMap<Table, { version: number; readonly byTable: Map<string, HostsStep> }>();
+  /** By the topmost table. */
+  readonly #mergedHosts = new WeakMap<Table, Map<string, MergedHosts>>();
   /** Of resources that streams get one by one, as with the endpoints of a changed cluster. */
   readonly #frames = new WeakMap<EncodedResource, Uint8Array>();
   readonly #maxCachedBytes: number;
@@ -63,12 +65,27 @@ export class Encoder {
     return byTable;
   }
 
-  /** All virtual hosts of one route table in `table`. */
-  hostsOf(table: Table, route: string): Step {
+  /**
+   * All visible virtual hosts of one route table in `tables`, lowest first: an upper table covers or hides names of lower ones. Where only some are covered, as
+   * in a namespace with routes of its own, the rest goes out in the bytes of the lower table's answer, cut at those.
+   */
+  hostsOf(tables: readonly Table[], route: string): readonly Step[] {
+    const top = tables.at(-1);
+    if (top === undefined) return [];
+    let byRoute = this.#mergedHosts.get(top);
+    if (byRoute === undefined) this.#mergedHosts.set(top, (byRoute = new Map()));
+    const known = byRoute.get(route);
+    if (known !== undefined && isStill(known, tables)) return known.steps;
+    const steps = tables.flatMap((table, i) => uncovered(this.#allHosts(table, route), tables.slice(i + 1)));
+    byRoute.set(route, { tables: tables.map((table) => ({ table, version: table.version })), steps });
+    return steps;
+  }
+
+  #allHosts(table: Table, route: string): HostsStep {
     let known = this.#hosts.get(table);
     if (known?.version !== table.version) this.#hosts.set(table, (known = { version: table.version, byTable: new Map() }));
     let step = known.byTable.get(route);
-    if (step === undefined) known.byTable.set(route, (step = stepOf(virtualHostType, table, table.namesUnder(route))));
+    if (step === undefined) known.byTable.set(route, (step = hostsStep(table, route)));
     return step;
   }
 
@@ -140,6 +157,57 @@ export function byRoute(names: Iterable<string>): Map<string, string[]> {
     else under.push(name);
   }
   return routes;
+}
+
+interface HostsStep extends Step {
+  /** Where each resource ends in `frames`. */
+  readonly ends: readonly number[];
+}
+
+interface MergedHosts {
+  readonly tables: readonly { readonly table: Table; readonly version: number }[];
+  readonly steps: readonly Step[];
+}
+
+function isStill(known: MergedHosts, tables: readonly Table[]): boolean {
+  return (
+    known.tables.length === tables.length && known.tables.every(({ table, version }, i) => table === tables[i] && table.version === version)
+  );
+}
+
+function hostsStep(table: Table, route: string): HostsStep {
+  const resources: EncodedResource[] = [];
+  const frames: Uint8Array[] = [];
+  const ends: number[] = [];
+  let end = 0;
+  for (const name of table.namesUnder(route)) {
+    const resource = table.get(name);
+    if (resource === undefined) continue;
+    const bytes = deltaFrame(virtualHostType, resource);
+    resources.push(resource);
+    frames.push(bytes);
+    ends.push((end += bytes.byteLength));
+  }
+  return { frames: join(frames), resources, gone: [], ends };
+}
+
+/** `step` in as few pieces as leave out what the tables above it have or hide. */
+function uncovered(step: HostsStep, above: readonly Table[]): Step[] {
+  const { resources, frames, ends } = step;
+  const runs: Step[] = [];
+  const cut = (from: number, to: number): void => {
+    if (from === to) return;
+    runs.push({ frames: frames.subarray(ends[from - 1] ?? 0, ends[to - 1]), resources: resources.slice(from, to), gone: [] });
+  };
+  let from = 0;
+  for (const [i, { name }] of resources.entries()) {
+    if (!above.some((table) => table.get(name) !== undefined || table.hides(name))) continue;
+    cut(from, i);
+    from = i + 1;
+  }
+  if (from === 0) return resources.length === 0 ? [] : [step];
+  cut(from, resources.length);
+  return runs;
 }
 
 function stepOf(type: TypeUrl, table: Table, names: Iterable<string>): Step {
