@@ -41,6 +41,12 @@ export class FolderCa implements CaStore {
     return new FolderCa(folder, viewOf(kept, stateFile(folder)), undefined, []);
   }
 
+  get plugged(): boolean {
+    return this.given?.origin === 'plugged-in';
+  }
+
+  async repair(): Promise<void> {}
+
   get view(): CaView {
     return this.#view;
   }

@@ -33,6 +33,8 @@ export interface ReplicaFacts {
 export interface Facts {
   readonly now: number;
   readonly given: Given | undefined;
+  /** There is a plugged-in authority, usable or not: then none is generated. */
+  readonly plugged: boolean;
   readonly request: CaRequest | undefined;
   /** Undefined while it is not known which replicas there are. */
   readonly replicas: readonly ReplicaFacts[] | undefined;
@@ -92,8 +94,9 @@ function takeGiven(view: CaView, { given, now }: Facts): Decision | undefined {
   return stage(view, given, given.authority.root, 'cacerts', now);
 }
 
-function takeRequest(view: CaView, { request, now, given, newRoot }: Facts): Decision | undefined {
+function takeRequest(view: CaView, facts: Facts): Decision | undefined {
   const { state } = view;
+  const { request, now, plugged } = facts;
   if (request === undefined || request.id === state.request?.id) return undefined;
   const answered = (outcome: string, changed: CaState = state): Decision => ({
     state: { ...changed, request: { id: request.id, outcome } },
@@ -105,18 +108,18 @@ function takeRequest(view: CaView, { request, now, given, newRoot }: Facts): Dec
     return answered('aborted', { ...withdrawn(state, now), ...(view.next !== undefined && { declined: view.next.generation }) });
   }
   if (isRotating(state)) return answered('refused: a rotation is under way');
-  if (given?.origin === 'plugged-in')
-    return answered('refused: the authority is plugged in; put the new one into its Secret, and its root is rotated');
-  const { state: staged } = stageNew(view, newRoot, 'requested', now);
+  if (plugged) return answered('refused: the authority is plugged in; put the new one into its Secret, and its root is rotated');
+  const { state: staged } = stageNew(view, facts, 'requested');
   return answered('staged', staged);
 }
 
-function renewRoot(view: CaView, { now, given, newRoot, renewalFraction }: Facts): Decision | undefined {
+function renewRoot(view: CaView, facts: Facts): Decision | undefined {
   const { state, authority } = view;
-  if (isRotating(state) || state.origin === 'plugged-in' || given?.origin === 'plugged-in') return undefined;
+  const { now, plugged, renewalFraction } = facts;
+  if (isRotating(state) || state.origin === 'plugged-in' || plugged) return undefined;
   const { validFromDate: from, validToDate: to } = authority.root;
   const left = to.getTime() - now;
-  return left < (to.getTime() - from.getTime()) * renewalFraction ? stageNew(view, newRoot, 'expiry', now) : undefined;
+  return left < (to.getTime() - from.getTime()) * renewalFraction ? stageNew(view, facts, 'expiry') : undefined;
 }
 
 /** Takes in what the replicas report, and goes to the next phase where nothing waits. */
@@ -237,10 +240,14 @@ function mergeMissing(state: CaState, { replicas, exists }: Facts): readonly str
   return [...missing].filter(exists).sort();
 }
 
-function stageNew(view: CaView, newRoot: () => CaMaterial, reason: Rotation['reason'], now: number): Decision {
+function stageNew(view: CaView, { newRoot, given, now }: Facts, reason: Rotation['reason']): Decision {
   const material = newRoot();
   const [root] = readCertificates(material.roots, 'the new root');
-  return stage(view, { origin: 'self-signed', material }, root, reason, now);
+  const staged = stage(view, { origin: 'self-signed', material }, root, reason, now);
+  // Left over from before a plugged-in authority: it is not to come back by itself.
+  const leftOver = given?.origin === 'self-signed' ? given.authority.generation : undefined;
+  if (leftOver === undefined || leftOver === view.authority.generation || view.state.former.includes(leftOver)) return staged;
+  return { ...staged, state: { ...staged.state, former: [...staged.state.former, leftOver].slice(-maxFormer) } };
 }
 
 function stage(

@@ -128,7 +128,7 @@ export class WorkloadCertificates {
    * than the renewal's part of a life is over. Only the proxy itself is hurt if it claims a version that it does not hold.
    */
   isFresh(version: string): boolean {
-    const [, notAfter = '', generation] = /^[0-9A-F]+\.(\d{1,12})\.([0-9a-f]+)$/.exec(version) ?? [];
+    const [, notAfter = '', generation] = versionForm.exec(version) ?? [];
     const life = this.#options.ttlMs ?? this.#ca.defaultTtlMs;
     const left = Number(notAfter) * 1000 - this.#clock.now();
     return generation === this.#ca.authority.generation && left > life * (1 - this.#fraction);
@@ -190,6 +190,13 @@ export class WorkloadCertificates {
     });
     return { name: rootSecretName, version, bytes: encode(SecretSchema, secret) };
   }
+}
+
+const versionForm = /^[0-9A-F]+\.(\d{1,12})\.([0-9a-f]+)$/;
+
+/** Generation of the signer of a secret `default` in this version. */
+export function signerOfVersion(version: string): string | undefined {
+  return versionForm.exec(version)?.[2];
 }
 
 /** The version is the same on every replica: a proxy that reconnects elsewhere is recognised by it. */

@@ -26,6 +26,8 @@ export interface DiscoveryFlags {
   readonly monitoringAddress: ListenAddress;
   readonly httpAddress: ListenAddress;
   readonly certificateTtl: number;
+  readonly rootMountDelay?: number;
+  readonly rootRenewal: number;
   readonly remoteClusterTimeout?: number;
   readonly maxStreams: number;
   readonly maxNewStreams: number;
@@ -58,6 +60,17 @@ export function discoveryCommand(): Command {
       new Option('--certificate-ttl <duration>', 'life of workload certificates')
         .argParser(parsed(parseDuration))
         .default(24 * 3600_000, '24h'),
+    )
+    .addOption(
+      new Option(
+        '--root-mount-delay <duration>',
+        'a new root signs no earlier after it is distributed, so that mounted copies follow; the default is 2m in a cluster, 2s on a folder',
+      ).argParser(parsed(parseDuration)),
+    )
+    .addOption(
+      new Option('--root-renewal <fraction>', 'a self-signed root is replaced when this part of its life is left')
+        .argParser(parsed(parseFraction))
+        .default(0.2),
     )
     .addOption(
       new Option('--max-streams <number>', 'streams at once; more are refused').argParser(parsed(parseCount)).default(20_000, '20000'),
@@ -136,6 +149,7 @@ export function discoveryOptions(flags: DiscoveryFlags, env: Readonly<Record<str
     remoteClusterTimeoutMs: flags.remoteClusterTimeout ?? remoteClusterTimeout(env),
     logLevels: flags.logLevel,
     certificateTtlMs: flags.certificateTtl,
+    rotation: { ...(flags.rootMountDelay !== undefined && { mountMs: flags.rootMountDelay }), renewalFraction: flags.rootRenewal },
     version: packageVersion(),
   };
 }
@@ -169,6 +183,12 @@ function remoteClusterTimeout({ PILOT_REMOTE_CLUSTER_TIMEOUT: text }: Readonly<R
   } catch (cause) {
     throw new CliError(exitCodes.usage, `PILOT_REMOTE_CLUSTER_TIMEOUT: ${(cause as Error).message}`, { cause });
   }
+}
+
+function parseFraction(text: string): number {
+  const fraction = Number(text);
+  if (text.trim() === '' || !(fraction >= 0 && fraction < 1)) throw new Error(`"${text}" is not a number from 0 to less than 1`);
+  return fraction;
 }
 
 /** `KUBECONFIG` may be a list of files; the first one counts. */

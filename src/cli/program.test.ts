@@ -211,6 +211,7 @@ test('flags and environment become the options of the daemon', () => {
     monitoringAddress: { address: '0.0.0.0', port: 15014 },
     httpAddress: { address: '0.0.0.0', port: 8080 },
     certificateTtl: 20_000,
+    rootRenewal: 0.2,
     maxStreams: 7,
     maxNewStreams: 8,
     maxStreamAge: 0,
@@ -223,6 +224,7 @@ test('flags and environment become the options of the daemon', () => {
     stateDir: '/home/me/.local/state/mizzen',
     remoteClusterTimeoutMs: 10_000,
     certificateTtlMs: 20_000,
+    rotation: { renewalFraction: 0.2 },
     streams: { maxStreams: 7, maxNewPerSecond: 8, maxAgeMs: Infinity, drainMs: 9_000, memoryLimitBytes: 2 ** 30 },
     logLevels: { ads: 'debug' },
   });

@@ -1,24 +1,55 @@
-/** What the leader does for the certificate authority of a cluster. */
+/** What is done for the certificate authority: by the leader in a cluster, by the one daemon on a folder. */
 import type { Log } from '../admin/log.ts';
 import type { MeshConfig } from '../apis/mesh-config.ts';
+import { objectKey } from '../apis/object.ts';
+import { newSelfSignedMaterial } from '../ca/authority.ts';
+import { RotationController } from '../ca/cluster/rotation-controller.ts';
+import type { DriverOptions } from '../ca/driver.ts';
+import { runFolderRotation } from '../ca/folder-rotation.ts';
+import { parseReport } from '../ca/report.ts';
 import type { Controller } from '../controllers/controller.ts';
+import type { Replicas } from '../controllers/replicas.ts';
 import { RootConfigMaps } from '../controllers/roots/root-config-maps.ts';
 import { systemClock } from '../kubernetes/clock.ts';
+import type { Objects } from '../mesh/objects.ts';
 import { matchesSelector } from '../sources/kubernetes/selection.ts';
 import type { Certificates } from './certificates.ts';
+import type { DiscoveryOptions } from './options.ts';
 import type { ClusterAccess } from './origin.ts';
 
-export interface CaControllersOptions {
-  readonly cluster: ClusterAccess;
+/** Under which each replica publishes what its proxies have accepted. */
+export const caReportKey = 'ca';
+
+export interface CaOptions {
   readonly certificates: Certificates;
-  readonly mesh: () => MeshConfig;
+  readonly replicas: Replicas;
+  readonly options: Pick<DiscoveryOptions, 'instance' | 'stateDir' | 'rotation'>;
   readonly log: Log;
 }
 
-export function caControllers({ cluster, certificates, mesh, log: logs }: CaControllersOptions): Controller[] {
+export interface CaControllersOptions extends CaOptions {
+  readonly cluster: ClusterAccess;
+  readonly mesh: () => MeshConfig;
+  readonly objects: Objects;
+}
+
+export function caControllers(all: CaControllersOptions): Controller[] {
+  const { cluster, certificates, replicas, objects, options, mesh, log: logs } = all;
   const log = logs.scope('controllers');
   const { bundle } = certificates.ca;
   return [
+    new RotationController({
+      ...driverOptions(all, 120_000),
+      ...cluster,
+      namespace: options.instance.namespace,
+      // Proxies are named as their pods are, those of other machines as their WorkloadEntries.
+      exists: (proxy) => {
+        const dot = proxy.lastIndexOf('.');
+        const [name, namespace] = [proxy.slice(0, dot), proxy.slice(dot + 1)];
+        return ['Pod', 'WorkloadEntry'].some((kind) => objects.object(objectKey(kind, namespace, name)) !== undefined);
+      },
+      onReplicasChange: (listener) => replicas.onChange(listener),
+    }),
     new RootConfigMaps({
       ...cluster,
       clock: systemClock,
@@ -31,4 +62,48 @@ export function caControllers({ cluster, certificates, mesh, log: logs }: CaCont
       onFault: (message, error) => log.warn({ err: error }, message),
     }),
   ];
+}
+
+/** Runs until the result is called. */
+export function startFolderRotation(all: CaOptions): () => Promise<void> {
+  const { options, replicas, log } = all;
+  const stop = new AbortController();
+  const running = runFolderRotation(
+    {
+      ...driverOptions(all, 2_000),
+      stateDir: options.stateDir,
+      // Nobody tells which proxies are gone for good.
+      exists: () => true,
+      onReplicasChange: (listener) => replicas.onChange(listener),
+    },
+    stop.signal,
+  );
+  running.catch((error: unknown) => log.scope('ca').error({ err: error }, 'fault in the rotation of the root'));
+  return async () => {
+    stop.abort();
+    await running.catch(() => undefined);
+  };
+}
+
+function driverOptions(
+  { certificates, replicas, options, log: logs }: CaOptions,
+  defaultMountMs: number,
+): Omit<DriverOptions, 'exists' | 'request' | 'onStatus'> {
+  const log = logs.scope('ca');
+  const { store, ca } = certificates;
+  return {
+    store,
+    clock: systemClock,
+    now: Date.now,
+    replicas: () =>
+      replicas.current
+        ? replicas.list().map(({ name, live, data }) => ({ name, live, report: parseReport(data[caReportKey]) }))
+        : undefined,
+    newRoot: () => newSelfSignedMaterial(ca.bundle.trustDomain, Date.now()),
+    mountMs: options.rotation.mountMs ?? defaultMountMs,
+    leafMs: ca.defaultTtlMs,
+    renewalFraction: options.rotation.renewalFraction,
+    onStep: (said) => log.info({ roots: store.view.roots.length, state: store.view.state.phase }, said),
+    onFault: (error) => log.warn({ err: error }, 'the rotation of the root cannot go on; it is tried again'),
+  };
 }

@@ -24,6 +24,7 @@ async function options(): Promise<DiscoveryOptions & { readonly ports: readonly 
     logLevels: { default: 'silent', ca: 'silent', source: 'silent' },
     remoteClusterTimeoutMs: 1_000,
     certificateTtlMs: 3600_000,
+    rotation: { renewalFraction: 0.2 },
     version: 'test',
   };
 }

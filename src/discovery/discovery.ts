@@ -17,13 +17,15 @@ import { References } from '../analysis/references.ts';
 import { untranslatedPaths } from '../apis/untranslated.ts';
 import { gatewaySecret } from '../ca/credentials.ts';
 import { checkNodeClaim } from '../identity/binding.ts';
+import { systemClock } from '../kubernetes/clock.ts';
 import { Objects } from '../mesh/objects.ts';
 import { Snapshot } from '../snapshot/snapshot.ts';
 import { Graph } from '../store/graph.ts';
 import { createValidator } from '../wire/validate.ts';
 import { Hub } from '../xds/hub.ts';
 import type { Caller, ClaimedNode } from '../xds/source.ts';
-import { caControllers } from './ca-controllers.ts';
+import { caControllers, caReportKey, startFolderRotation } from './ca-controllers.ts';
+import { CaReporter } from './ca-report.ts';
 import { openCertificates, servingNames } from './certificates.ts';
 import type { Clusters } from './clusters.ts';
 import { startControllers, type Leadership } from './controllers.ts';
@@ -215,7 +217,8 @@ class Daemon {
     caProblems = () => certificates.problems();
     intake.keepTrustDomain();
     this.closers.push(() => certificates.stop());
-    identities = new IdentityParts(certificates.workloads, snapshot.partTouched.bind(snapshot), () => pacer.changed());
+    const parts = new IdentityParts(certificates.workloads, snapshot.partTouched.bind(snapshot), () => pacer.changed());
+    identities = parts;
     metrics.translating();
     snapshot.flush();
     metrics.flushed();
@@ -224,11 +227,20 @@ class Daemon {
     snapshot.onSettled((changed) => metrics.settled(changed));
     const control = new StreamControl({ policy: options.streams, metrics: metrics.make, log });
     this.closers.push(() => control.stop());
+    const reporter = new CaReporter({
+      certificates,
+      identities: parts,
+      streams: () => hub.streams,
+      settled: () => snapshot.settled,
+      publish: (report) => joined.replicas.publish(caReportKey, report),
+      after: systemClock.after,
+    });
+    this.closers.push(() => reporter.stop());
     const hub = new Hub({
       source: snapshot,
       limits: { maxAgeMs: options.streams.maxAgeMs },
       random: Math.random,
-      observer: combineObservers(streams, rejections, metrics.streams, streamLog(log.scope('ads'))),
+      observer: combineObservers(streams, rejections, reporter, metrics.streams, streamLog(log.scope('ads'))),
       meter: metrics.meter,
       controlPlane: `mizzen ${options.version}`,
       // Never goes back, and is shown as a time of day.
@@ -259,12 +271,20 @@ class Daemon {
     await ports.listen(options);
 
     if (cluster !== undefined) {
-      const ofCa = caControllers({ cluster, certificates, mesh: () => objects.meshConfig(), log });
+      const ofCa = caControllers({
+        cluster,
+        certificates,
+        mesh: () => objects.meshConfig(),
+        objects,
+        replicas: joined.replicas,
+        options,
+        log,
+      });
       const elected = startControllers({ cluster, instance: options.instance, controllers: [...joined.controllers, ...ofCa], log });
       leadership = elected;
       metrics.make.read('mizzen_leader', '1 while this replica leads: it alone writes to the cluster', () => (elected.leading ? 1 : 0));
       this.closers.push(() => elected.stop());
-    }
+    } else this.closers.push(startFolderRotation({ certificates, replicas: joined.replicas, options, log }));
     metrics.make.read('mizzen_replicas', 'Replicas of this control plane that take streams, as this one knows them', () => {
       return joined.replicas.list().filter(({ live, ready }) => live && ready).length;
     });

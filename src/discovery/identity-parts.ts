@@ -45,6 +45,11 @@ export class IdentityParts {
     };
   }
 
+  /** The part of an identity that some stream holds. */
+  partOf(spiffeId: string): SnapshotPart | undefined {
+    return this.held.get(spiffeId)?.part;
+  }
+
   private create(identity: NonNullable<Caller['identity']>): Held {
     const part = new SnapshotPart(`identity ${identity.spiffeId}`, this.touched);
     const table = part.ensure(secretType);

@@ -42,6 +42,14 @@ export interface StreamPolicy {
   readonly memoryLimitBytes?: number;
 }
 
+/** When the root of the mesh is replaced, and how slowly. */
+export interface RotationPolicy {
+  /** So long after a new root is distributed every mounted copy of the roots has it; absent: 2 minutes in a cluster, 2 s on a folder. */
+  readonly mountMs?: number;
+  /** A self-signed root is replaced when this part of its life is left. */
+  readonly renewalFraction: number;
+}
+
 /** What the daemon is told at start, resolved: nothing below reads flags or the environment. */
 export interface DiscoveryOptions {
   /** Where objects come from. */
@@ -65,5 +73,6 @@ export interface DiscoveryOptions {
   readonly logLevels: LogLevels;
   /** Life of workload certificates. */
   readonly certificateTtlMs: number;
+  readonly rotation: RotationPolicy;
   readonly version: string;
 }

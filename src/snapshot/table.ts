@@ -110,6 +110,11 @@ export class ResourceTable implements Table {
     return this.held.keys();
   }
 
+  /** It has changed since the last commit: `version` does not tell of it yet. */
+  isPending(name: string): boolean {
+    return this.pending.has(name);
+  }
+
   namesUnder(route: string): Iterable<string> {
     return this.routes.get(route) ?? [];
   }

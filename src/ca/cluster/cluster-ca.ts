@@ -105,6 +105,10 @@ export class ClusterCa implements CaStore {
     return plugged?.present === true ? plugged.given : this.#sources.get(selfSignedName)?.given;
   }
 
+  get plugged(): boolean | undefined {
+    return this.#sources.size < 2 ? undefined : this.#sources.get(pluggedName)?.present === true;
+  }
+
   /** What is wrong with the Secrets: what was in force stays in force. */
   problems(): SecretProblem[] {
     const problems = [...this.#sources.values()].flatMap(({ problem }) => problem ?? []);
@@ -147,7 +151,6 @@ export class ClusterCa implements CaStore {
     }
   }
 
-  /** For the leader: puts back what people have deleted or a rotation has overtaken. */
   async repair(signal: AbortSignal): Promise<void> {
     const { api, namespace } = this.#options;
     const { state, authority } = this.#view;
@@ -237,6 +240,7 @@ export class ClusterCa implements CaStore {
     const facts = {
       now: now(),
       given,
+      plugged: given?.origin === 'plugged-in',
       request: undefined,
       replicas: undefined,
       exists: () => true,

@@ -1,0 +1,100 @@
+/** Advances the state of the certificate authority: one step at a time, each written before the next is decided. */
+import { Backoff } from '../kubernetes/backoff.ts';
+import { pause, type Clock } from '../kubernetes/clock.ts';
+import { decide, isRotating, type Facts } from './rotation.ts';
+import { statusOf, type CaStatus } from './status.ts';
+import type { CaStore } from './store.ts';
+
+export interface DriverOptions {
+  readonly store: CaStore;
+  readonly clock: Clock;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  /** What is asked for, and what the replicas report: looked up before each decision. */
+  readonly request: () => Facts['request'];
+  readonly replicas: () => Facts['replicas'];
+  readonly exists: Facts['exists'];
+  readonly newRoot: Facts['newRoot'];
+  readonly mountMs: number;
+  readonly leafMs: number;
+  readonly renewalFraction: number;
+  /** Something has happened. */
+  readonly onStep: (said: string) => void;
+  /** Told when it has changed. */
+  readonly onStatus: (status: CaStatus, signal: AbortSignal) => Promise<void>;
+  readonly onFault: (error: unknown) => void;
+}
+
+/** While a rotation is under way time alone may end a phase. */
+const rotatingMs = 1_000;
+const quietMs = 30_000;
+/** Many changes are one look. */
+const settleMs = 100;
+
+export class RotationDriver {
+  readonly #options: DriverOptions;
+  #woken = Promise.withResolvers<void>();
+  #told = '';
+
+  constructor(options: DriverOptions) {
+    this.#options = options;
+  }
+
+  /** Something that decisions depend on has changed. */
+  wake(): void {
+    this.#woken.resolve();
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { store, clock, onFault } = this.#options;
+    const backoff = new Backoff(clock, { firstMs: 500, maxMs: 30_000 });
+    const end = store.onChange(() => this.wake());
+    this.#told = '';
+    try {
+      while (!signal.aborted) {
+        this.#woken = Promise.withResolvers();
+        try {
+          if (await this.#step(signal)) continue;
+          backoff.succeeded();
+        } catch (error) {
+          if (signal.aborted) return;
+          onFault(error);
+          await pause(clock, backoff.failed(), signal);
+          continue;
+        }
+        const tick = new AbortController();
+        const sleeping = pause(clock, isRotating(store.view.state) ? rotatingMs : quietMs, AbortSignal.any([signal, tick.signal]));
+        await Promise.race([this.#woken.promise, sleeping]);
+        tick.abort();
+        await pause(clock, settleMs, signal);
+      }
+    } finally {
+      end();
+    }
+  }
+
+  /** True: there may be more to do. */
+  async #step(signal: AbortSignal): Promise<boolean> {
+    const { store, now, request, replicas, exists, newRoot, mountMs, leafMs, renewalFraction, onStep, onStatus } = this.#options;
+    const { plugged, given, view } = store;
+    if (plugged === undefined) return false;
+    await store.repair(signal);
+    const facts: Facts = {
+      ...{ now: now(), given, plugged, request: request(), replicas: replicas() },
+      ...{ exists, newRoot, mountMs, leafMs, renewalFraction },
+    };
+    const decision = decide(view, facts);
+    if (decision !== undefined) {
+      const saved = await store.save(decision.state, signal);
+      if (saved) for (const said of decision.said) onStep(said);
+      // Another was first: its state arrives by itself.
+      return saved;
+    }
+    const status = statusOf(view, facts);
+    const text = JSON.stringify(status);
+    if (text === this.#told) return false;
+    await onStatus(status, signal);
+    this.#told = text;
+    return false;
+  }
+}
