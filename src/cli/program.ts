@@ -8,6 +8,7 @@ import { exitCodesHelp } from './exit.ts';
 import { packageVersion } from './package-version.ts';
 import { proxyConfigCommand } from './proxy-config.ts';
 import { proxyStatusCommand } from './proxy-status.ts';
+import { remoteClustersCommand } from './remote-clusters.ts';
 import { tokenCommand } from './token.ts';
 import { translateCommand } from './translate.ts';
 import { validateCommand } from './validate.ts';
@@ -28,6 +29,7 @@ export function buildProgram(): Command {
     validateCommand(),
     proxyStatusCommand(),
     proxyConfigCommand(),
+    remoteClustersCommand(),
     versionCommand(),
     completionCommand(() => program),
   ]) {

@@ -39,13 +39,14 @@ export class Clusters {
 
   /** `changed`: proxies of a cluster see the mesh from there from now on, or no longer. */
   follow(changed: () => void, metrics: Pick<Metrics, 'make' | 'stale' | 'forgetCluster'>): void {
-    const { timedOut } = clusterMetrics(metrics.make, () => ({ local: this.id, remote: this.source?.clusters() ?? [] }));
+    const { timedOut, secret } = clusterMetrics(metrics.make, () => ({ local: this.id, remote: this.source?.clusters() ?? [] }));
     this.source?.listen({
       clusters: (ids) => {
         this.loaded = ids;
         changed();
       },
       timedOut,
+      secret,
       stale: (id, collections) => metrics.stale(id, collections),
       removed: (id) => {
         this.reviewers.delete(id);

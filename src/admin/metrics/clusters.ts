@@ -1,4 +1,5 @@
 /** Clusters whose endpoints are read, under istiod's names. */
+import type { ObjectEvent } from './input.ts';
 import type { Instruments } from './instruments.ts';
 
 export interface ClusterFigures {
@@ -10,6 +11,8 @@ export interface ClusterFigures {
 export interface ClusterMetrics {
   /** A cluster was not read in time. */
   timedOut(cluster: string): void;
+  /** A Secret of remote clusters was added, updated or deleted. */
+  secret(event: ObjectEvent): void;
 }
 
 type SyncStatus = (typeof states)[number];
@@ -34,5 +37,6 @@ export function clusterMetrics(make: Instruments, figures: () => ClusterFigures)
     },
   );
   const timeouts = make.counter('remote_cluster_sync_timeouts_total', 'Remote clusters that were not read in time', ['cluster']);
-  return { timedOut: (cluster) => timeouts.inc({ cluster }) };
+  const secrets = make.counter('remote_cluster_secret_events_total', 'Secrets of remote clusters, added, updated or deleted', ['event']);
+  return { timedOut: (cluster) => timeouts.inc({ cluster }), secret: (event) => secrets.inc({ event }) };
 }

@@ -63,6 +63,7 @@ class World {
   readonly sink = new RecordingSink();
   readonly timedOut: string[] = [];
   readonly loaded: string[] = [];
+  readonly secretEvents: string[] = [];
   readonly stale = new Map<string, number>();
   source!: ClustersSource;
 
@@ -83,6 +84,7 @@ class World {
       timedOut: (id) => this.timedOut.push(id),
       stale: (id, collections) => this.stale.set(id, collections.length),
       removed: (id) => this.stale.delete(id),
+      secret: (event) => this.secretEvents.push(event),
     });
     const stop = new AbortController();
     const running = this.source.run(this.sink, stop.signal);
@@ -257,6 +259,7 @@ describe('remote clusters', () => {
     expect(world.source.transportOf('east')).toBeUndefined();
     expect(world.loaded.at(-1)).toBe('');
     expect([...world.stale.keys()]).not.toContain('east');
+    expect(world.secretEvents).toEqual(['add', 'update', 'delete']);
   });
 
   it('are named once: not the cluster itself, the oldest Secret where two name one', async () => {

@@ -11,7 +11,7 @@ import type { UntrustedAccess } from '../../kubernetes/untrusted-kubeconfig.ts';
 import { KubernetesSource, type KubernetesSourceOptions } from '../kubernetes/kubernetes-source.ts';
 import type { LabelSelector } from '../kubernetes/selection.ts';
 import type { ObjectChange, ObjectSink, ObjectSource, ObservedObjects, SourceLogger } from '../source.ts';
-import { RemoteCluster, type ClusterStatus } from './remote-cluster.ts';
+import { RemoteCluster, staleOf, type ClusterStatus } from './remote-cluster.ts';
 import { remoteSecretSelector, RemoteSecrets, trimRemoteSecret, type RemoteSecret } from './remote-secrets.ts';
 
 export interface ClustersSourceOptions {
@@ -33,6 +33,8 @@ export interface ClustersListener {
   timedOut?(id: string): void;
   /** Collections of a cluster that cannot be read now, also of the one whose configuration is read. */
   stale?(id: string, collections: readonly string[]): void;
+  /** A Secret that gives access to clusters has come, changed or gone. */
+  secret?(event: 'add' | 'update' | 'delete'): void;
   /** No Secret names the cluster any more. */
   removed?(id: string): void;
 }
@@ -68,11 +70,7 @@ export class ClustersSource implements ObjectSource {
     this.local = new KubernetesSource({
       ...local,
       onDiscoverySelectors: (selectors) => this.select(selectors),
-      onFaults: (faults) =>
-        this.tellStale(
-          clusterId,
-          faults.map(({ collection }) => collection),
-        ),
+      onFaults: (faults) => this.tellStale(clusterId, staleOf(faults)),
     });
     this.secrets = new RemoteSecrets(clusterId);
     const limits: Partial<ListWatchLimits> = local.limits ?? {};
@@ -172,8 +170,11 @@ export class ClustersSource implements ObjectSource {
   }
 
   private secretsChanged(change: Change<RemoteSecret>): void {
-    for (const secret of change.upserts.values()) this.secrets.put(secret);
-    for (const key of change.deletes) this.secrets.delete(key);
+    for (const secret of change.upserts.values()) this.tellSecret(this.secrets.put(secret) ? 'add' : 'update');
+    for (const key of change.deletes) {
+      this.secrets.delete(key);
+      this.tellSecret('delete');
+    }
     const { clusters, problems } = this.secrets.wanted();
     this.secretProblems = problems;
     let removed = false;
@@ -231,6 +232,10 @@ export class ClustersSource implements ObjectSource {
   private tellClusters(): void {
     this.announced = new Set([...this.remotes].filter(([, remote]) => remote.isLoaded).map(([id]) => id));
     for (const listener of this.listeners) listener.clusters?.(this.announced);
+  }
+
+  private tellSecret(event: 'add' | 'update' | 'delete'): void {
+    for (const listener of this.listeners) listener.secret?.(event);
   }
 
   private tellStale(id: string, collections: readonly string[]): void {

@@ -60,8 +60,12 @@ export class RemoteSecrets {
     this.ownId = ownId;
   }
 
-  put(secret: RemoteSecret): void {
-    this.secrets.set(`${secret.namespace}/${secret.name}`, secret);
+  /** True for one that was not there. */
+  put(secret: RemoteSecret): boolean {
+    const key = `${secret.namespace}/${secret.name}`;
+    const isNew = !this.secrets.has(key);
+    this.secrets.set(key, secret);
+    return isNew;
   }
 
   /** `namespace/name`. */
