@@ -1,10 +1,10 @@
-export interface DebugPage {
+export interface IndexedPage {
   readonly path: string;
   readonly what: string;
 }
 
 /** The page at `/debug` that lists the others. */
-export function debugIndex(pages: readonly DebugPage[]): string {
+export function debugIndex(pages: readonly IndexedPage[]): string {
   const rows = pages.map(({ path, what }) => `<tr><td><a href="${escape(path)}">${escape(path)}</a></td><td>${escape(what)}</td></tr>`);
   return `<!doctype html>
 <html lang="en">

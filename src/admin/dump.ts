@@ -1,17 +1,37 @@
 /** What a proxy's parts hold, in the form of Envoy's own `/config_dump`, so that tools for the one read the other. */
 import type { JsonObject, JsonValue, Registry } from '@bufbuild/protobuf';
 import { bytesToJson } from '../wire/json.ts';
-import { clusterType, endpointType, listenerType, routeType, secretType, typeUrlOf, virtualHostType } from '../wire/types.ts';
+import { concat } from '../wire/join.ts';
+import {
+  clusterType,
+  endpointType,
+  listenerType,
+  nameTableType,
+  routeType,
+  secretType,
+  typeUrlOf,
+  virtualHostType,
+} from '../wire/types.ts';
 import type { EncodedResource } from '../wire/resource.ts';
 import type { Explanation, Subscription, TypeUrl } from '../xds/source.ts';
 
 /** What is dumped of a proxy; offline translation has no stream, but the same view. */
 export type DumpSubject = Pick<Subscription, 'parts' | 'explain'>;
 
-export interface DumpOptions {
-  readonly registry: Registry;
+/** What of it. */
+export interface DumpRequest {
+  /** Resources of these types as they are, instead of Envoy's sections. */
+  readonly types?: readonly TypeUrl[];
+  /** Adds the section of endpoints, which Envoy and istiod leave out unless asked. */
+  readonly endpoints?: boolean;
   /** Adds to each resource the objects that it was made from. */
   readonly explain?: boolean;
+  /** Route tables as a proxy has them that takes their virtual hosts one by one: behind those of the table itself, by their resource names. */
+  readonly vhds?: boolean;
+}
+
+export interface DumpOptions extends DumpRequest {
+  readonly registry: Registry;
 }
 
 export interface ConfigDump extends JsonObject {
@@ -25,6 +45,7 @@ export interface DumpSection extends JsonObject {
 
 /** The parts must be settled. Whole route tables, also where the proxy takes their virtual hosts one by one; private keys are `[redacted]`. */
 export function configDump(subject: DumpSubject, options: DumpOptions): ConfigDump {
+  if (options.types !== undefined) return { configs: options.types.flatMap((type) => resourcesOf(subject, type, options)) };
   const dump = (type: TypeUrl, wrap: (resource: DumpedResource) => JsonObject): JsonObject[] =>
     dumped(subject, type, options).map((r) => ({ ...wrap(r), ...(r.objects === undefined ? {} : { made_from: [...r.objects] }) }));
   return {
@@ -38,14 +59,28 @@ export function configDump(subject: DumpSubject, options: DumpOptions): ConfigDu
       section('RoutesConfigDump', {
         dynamic_route_configs: dump(routeType, (r) => ({ version_info: r.version, route_config: r.json })),
       }),
-      section('EndpointsConfigDump', {
-        dynamic_endpoint_configs: dump(endpointType, (r) => ({ version_info: r.version, endpoint_config: r.json })),
-      }),
+      ...(options.endpoints === true
+        ? [
+            section('EndpointsConfigDump', {
+              dynamic_endpoint_configs: dump(endpointType, (r) => ({ version_info: r.version, endpoint_config: r.json })),
+            }),
+          ]
+        : []),
       section('SecretsConfigDump', {
         dynamic_active_secrets: dump(secretType, (r) => ({ name: r.name, version_info: r.version, secret: withoutKey(r.json) })),
       }),
     ],
   };
+}
+
+/** A name table is one resource, whatever it is put together from. */
+function resourcesOf(subject: DumpSubject, type: TypeUrl, options: DumpOptions): DumpSection[] {
+  if (type !== nameTableType) {
+    return dumped(subject, type, options).map(({ json }) => ({ '@type': type, ...(type === secretType ? withoutKey(json) : json) }));
+  }
+  if (!subject.parts.some((part) => part.table(type) !== undefined)) return [];
+  const entries = [...resourcesSeen(subject, type).values()].map((resource) => resource.bytes);
+  return [{ '@type': type, ...jsonOf(type, concat(...entries), options.registry) }];
 }
 
 interface DumpedResource {
@@ -60,11 +95,16 @@ function dumped(subject: DumpSubject, type: TypeUrl, options: DumpOptions): Dump
   return [...resourcesSeen(subject, type).values()].sort(byName).map((resource) => {
     const json = jsonOf(type, resource.bytes, options.registry);
     const own = hosts.get(resource.name);
-    if (own !== undefined) json['virtual_hosts'] = [...own, ...listOf(json['virtual_hosts'])];
+    const fixed = listOf(json['virtual_hosts']);
+    if (own !== undefined) json['virtual_hosts'] = options.vhds === true ? [...fixed, ...own] : [...own, ...fixed];
+    if (options.vhds === true && resource.vhds === true) json['vhds'] = vhdsByAds;
     const objects = options.explain === true ? (subject.explain(type, resource.name)?.objects ?? []) : undefined;
     return { name: resource.name, version: resource.version, json: { '@type': type, ...json }, objects };
   });
 }
+
+/** As the streams append it. */
+const vhdsByAds: JsonObject = { config_source: { ads: {}, initial_fetch_timeout: '0s', resource_api_version: 'V3' } };
 
 /** Resources `<table>/<host>`, with the name that they have in a whole table. */
 function virtualHostsByTable(subject: DumpSubject, options: DumpOptions): Map<string, JsonObject[]> {
@@ -72,7 +112,8 @@ function virtualHostsByTable(subject: DumpSubject, options: DumpOptions): Map<st
   for (const resource of [...resourcesSeen(subject, virtualHostType).values()].sort(byName)) {
     const slash = resource.name.indexOf('/');
     const table = resource.name.slice(0, slash);
-    const host: JsonObject = { name: resource.name.slice(slash + 1), ...jsonOf(virtualHostType, resource.bytes, options.registry) };
+    const hostName = options.vhds === true ? resource.name : resource.name.slice(slash + 1);
+    const host: JsonObject = { name: hostName, ...jsonOf(virtualHostType, resource.bytes, options.registry) };
     if (options.explain === true) host['made_from'] = [...(subject.explain(virtualHostType, resource.name)?.objects ?? [])];
     byTable.set(table, [...(byTable.get(table) ?? []), host]);
   }

@@ -1,3 +1,4 @@
+import { defaultMeshConfig } from '../apis/mesh-config.ts';
 import { createConnection } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { gunzipSync } from 'node:zlib';
@@ -65,7 +66,7 @@ test('a rendering that fails is not kept', async () => {
 test('a scraper that does not read is cut off, and others are served meanwhile', async () => {
   const { registry, renderings } = counting();
   // More than the buffers of a connection hold.
-  for (let i = 0; i < 60; i++) new Gauge({ name: `g${i}`, help: 'x'.repeat(200_000), registers: [registry] });
+  for (let i = 0; i < 60; i++) registry.registerMetric(new Gauge({ name: `g${i}`, help: 'x'.repeat(200_000), registers: [] }));
   const none = (): [] => [];
   const app = monitoringServer({
     views: {
@@ -74,6 +75,8 @@ test('a scraper that does not read is cut off, and others are served meanwhile',
       services: none,
       endpoints: none,
       dump: async () => undefined,
+      objects: () => [],
+      meshConfig: () => defaultMeshConfig,
       replicas: () => ({ self: '', leader: '', replicas: [] }),
     },
     metrics: registry,

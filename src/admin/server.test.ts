@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { defaultMeshConfig } from '../apis/mesh-config.ts';
 import { objectKey } from '../apis/object.ts';
 import { clusterType, routeType } from '../wire/types.ts';
 import { createLog } from './log.ts';
@@ -20,6 +21,8 @@ function server(views: Partial<AdminViews> = {}): FastifyInstance {
       services: () => [],
       endpoints: () => [],
       dump: async () => undefined,
+      objects: () => [],
+      meshConfig: () => defaultMeshConfig,
       replicas: () => ({ self: 'a', leader: '', replicas: [] }),
       ...views,
     },
@@ -61,7 +64,7 @@ test('syncz shows each type and the worst of them', async () => {
       route_sent: 'n7',
       route_acked: 'n6',
       resources: {
-        RDS: {
+        [routeType]: {
           state: 'ERROR',
           lastError: 'Only unique values',
           heldBack: [{ name: '9080/reviews', madeFrom: ['VirtualService/shop/9080/reviews (reviews.yaml:3)'] }],

@@ -2,11 +2,11 @@
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Registry } from 'prom-client';
 import { Exposition } from './exposition.ts';
-import { debugIndex, type DebugPage } from './debug-index.ts';
+import { askedObjects, type ConvergencePage } from './convergence.ts';
+import { debugIndex, type IndexedPage } from './debug-index.ts';
+import { debugPages, type DebugPage } from './debug-pages.ts';
 import { logScopes, parseLevel, parseScope, type Log } from './log.ts';
 import { isLocalHostHeader, isLoopback } from './loopback.ts';
-import { findStream } from './streams.ts';
-import { syncStatus } from './syncz.ts';
 import type { AdminViews } from './views.ts';
 
 export interface Version {
@@ -22,6 +22,8 @@ export interface MonitoringOptions {
   readonly scrapeLimitMs?: number;
   readonly log: Log;
   readonly version: Version;
+  /** Absent: there is nothing to ask. */
+  readonly convergence?: ConvergencePage;
 }
 
 /** Nothing that is asked here has a body but a level, and no answer takes long to make. */
@@ -55,25 +57,24 @@ export function monitoringServer(options: MonitoringOptions): FastifyInstance {
     if (encoding !== undefined) void reply.header('content-encoding', encoding);
     return body;
   });
-  app.get('/version', async () => options.version);
+  app.get('/version', async (request, reply) => {
+    if (request.headers.accept?.includes('application/json') === true) return options.version;
+    // istiod's form: version, revision and state of the tree.
+    return reply.type('text/plain; charset=utf-8').send(`${options.version.version}-unknown-unknown`);
+  });
+  const pages = debugPages(views);
+  if (options.convergence !== undefined) convergenceRoutes(app, options.convergence, log);
 
   void app.register(async (local) => {
     local.addHook('onRequest', async (request, reply) => refuseStrangers(request, reply, log));
-    local.get('/debug', async (_request, reply) => html(reply, debugIndex(pages)));
-    local.get('/debug/syncz', async (request, reply) => json(request, reply, views.streams().map(syncStatus)));
-    local.get('/debug/registryz', async (request, reply) => json(request, reply, views.services()));
-    local.get('/debug/endpointz', async (request, reply) => json(request, reply, views.endpoints()));
-    local.get('/debug/problems', async (request, reply) => json(request, reply, views.problems()));
-    local.get('/debug/replicas', async (request, reply) => json(request, reply, views.replicas()));
-    local.get('/debug/config_dump', async (request, reply) => {
-      const proxy = query(request, 'proxyID');
-      if (proxy === undefined)
-        return reply.code(400).send({ error: 'say which proxy: ?proxyID=name.namespace, or a connection id from /debug/syncz' });
-      const stream = findStream(views.streams(), proxy);
-      const dump = stream === undefined ? undefined : await views.dump(stream.subscription.connectionId);
-      if (dump === undefined) return reply.code(404).send({ error: `no proxy "${proxy}" is connected; /debug/syncz lists those that are` });
-      return json(request, reply, dump);
-    });
+    local.get('/debug', async (_request, reply) => html(reply, debugIndex([...pages.map(indexed), ...otherPages])));
+    for (const page of pages) {
+      local.get(`/debug/${page.name}`, async (request, reply) => {
+        const query = new URLSearchParams(request.url.split('?', 2)[1] ?? '');
+        const { status, body } = await page.answer({ query });
+        return json(reply.code(status), body, query);
+      });
+    }
     local.get('/scopez', async () => log.levels());
     local.put<{ Body: unknown }>('/scopez', async (request, reply) => {
       try {
@@ -98,13 +99,28 @@ export function readinessServer(notReady: () => readonly string[] | undefined): 
   return app;
 }
 
-const pages: readonly DebugPage[] = [
-  { path: '/debug/syncz', what: 'connected proxies: what each was sent, has accepted or rejected, by type' },
-  { path: '/debug/registryz', what: 'services of the mesh' },
-  { path: '/debug/endpointz', what: 'endpoints by service' },
-  { path: '/debug/config_dump?proxyID=NAME.NAMESPACE', what: "a proxy's configuration as Envoy's own dump has it, private keys left out" },
-  { path: '/debug/replicas', what: 'the replicas of this control plane, how many proxies each serves, and who leads' },
-  { path: '/debug/problems', what: 'what is wrong with objects: file, line, path and what to do' },
+/** For callers on this machine, and for the other replicas: what one of them knows of its own proxies the leader needs. */
+function convergenceRoutes(app: FastifyInstance, page: ConvergencePage, log: Log): void {
+  void app.register(async (scope) => {
+    scope.addHook('onRequest', async (request, reply) => {
+      if (!page.isPeer(request.ip)) await refuseStrangers(request, reply, log);
+    });
+    scope.get('/debug/convergence', async (request, reply) => {
+      const query = new URLSearchParams(request.url.split('?', 2)[1] ?? '');
+      const objects = askedObjects(query);
+      if ('error' in objects) return json(reply.code(400), objects, query);
+      return json(reply, await page.answer(objects, query.get('peers') === 'false'), query);
+    });
+    scope.get('/debug/convergence/refused', async (_request, reply) => json(reply, page.refused(), new URLSearchParams()));
+  });
+}
+
+function indexed({ name, query = '', what }: DebugPage): IndexedPage {
+  return { path: `/debug/${name}${query}`, what };
+}
+
+const otherPages: readonly IndexedPage[] = [
+  { path: '/debug/convergence?object=KIND/NAMESPACE/NAME', what: 'which proxies have the last change of an object, and which lag' },
   { path: '/scopez', what: `levels of the log scopes (${Object.keys(logScopes).join(', ')}); PUT {"ads": "debug"} changes them` },
   { path: '/metrics', what: 'Prometheus metrics' },
   { path: '/version', what: 'version of the program' },
@@ -128,8 +144,8 @@ function setLevels(log: Log, body: unknown): void {
 }
 
 /** Indented on `?pretty`. */
-function json(request: FastifyRequest, reply: FastifyReply, value: unknown): FastifyReply {
-  return reply.type('application/json').send(JSON.stringify(value, null, query(request, 'pretty') === undefined ? 0 : 2));
+function json(reply: FastifyReply, value: unknown, query: URLSearchParams): FastifyReply {
+  return reply.type('application/json').send(JSON.stringify(value, null, query.has('pretty') ? 2 : 0));
 }
 
 function html(reply: FastifyReply, text: string): FastifyReply {
@@ -137,9 +153,4 @@ function html(reply: FastifyReply, text: string): FastifyReply {
     .type('text/html; charset=utf-8')
     .header('content-security-policy', "default-src 'none'; style-src 'unsafe-inline'")
     .send(text);
-}
-
-function query(request: FastifyRequest, name: string): string | undefined {
-  const value = (request.query as Readonly<Record<string, unknown>>)[name];
-  return typeof value === 'string' ? value : undefined;
 }

@@ -1,5 +1,5 @@
 /** `/debug/syncz`: how far each proxy is, in istiod's form and with what each type adds to it. */
-import { clusterType, endpointType, extensionConfigType, listenerType, routeType, shortName } from '../wire/types.ts';
+import { clusterType, endpointType, extensionConfigType, listenerType, routeType } from '../wire/types.ts';
 import type { StreamStatus, TypeStatus, TypeUrl } from '../xds/source.ts';
 import { proxyName } from './streams.ts';
 
@@ -16,16 +16,17 @@ export interface SyncStatus {
   readonly connected_at: string;
   /** `STALE` while one type is not yet accepted, `ERROR` while one is rejected. */
   readonly state: 'SYNCED' | 'STALE' | 'ERROR';
-  /** istiod's fields: nonces by type, `cluster_sent`, `cluster_acked`, ... */
+  /** istiod's fields: nonces by type, `cluster_sent`, `cluster_acked`, ...; absent while there are none. */
   readonly [nonce: `${string}_sent` | `${string}_acked`]: string;
-  /** By short name: CDS, EDS, ... */
-  readonly resources: Readonly<Record<string, TypeSync>>;
+  /** By type URL. */
+  readonly resources: Readonly<Record<TypeUrl, TypeSync>>;
 }
 
 export interface TypeSync {
-  readonly sent: string;
-  readonly acked: string;
-  readonly sentTime: string;
+  /** Nonces, and RFC 3339; absent while nothing was sent or accepted. */
+  readonly sent?: string;
+  readonly acked?: string;
+  readonly sentTime?: string;
   readonly subscribed: number | '*';
   readonly state: TypeStatus['state'];
   readonly lastError?: string;
@@ -53,8 +54,8 @@ export function syncStatus(stream: StreamStatus): SyncStatus {
   for (const [field, type] of istiodFields) {
     const status = stream.types.get(type);
     if (status === undefined) continue;
-    nonces[`${field}_sent`] = status.sentNonce;
-    nonces[`${field}_acked`] = status.ackedNonce;
+    if (status.sentNonce !== '') nonces[`${field}_sent`] = status.sentNonce;
+    if (status.ackedNonce !== '') nonces[`${field}_acked`] = status.ackedNonce;
   }
   return {
     cluster_id: text(node.metadata['CLUSTER_ID']),
@@ -67,15 +68,15 @@ export function syncStatus(stream: StreamStatus): SyncStatus {
     connected_at: new Date(stream.connectedAtMs).toISOString(),
     state: worst([...stream.types.values()].map((t) => t.state)),
     ...nonces,
-    resources: Object.fromEntries([...stream.types].map(([type, status]) => [shortName(type), typeSync(stream, type, status)])),
+    resources: Object.fromEntries([...stream.types].map(([type, status]) => [type, typeSync(stream, type, status)])),
   };
 }
 
 function typeSync({ subscription }: StreamStatus, type: TypeUrl, status: TypeStatus): TypeSync {
   return {
-    sent: status.sentNonce,
-    acked: status.ackedNonce,
-    sentTime: status.sentAtMs === 0 ? '' : new Date(status.sentAtMs).toISOString(),
+    ...(status.sentNonce !== '' && { sent: status.sentNonce }),
+    ...(status.ackedNonce !== '' && { acked: status.ackedNonce }),
+    ...(status.sentAtMs > 0 && { sentTime: new Date(status.sentAtMs).toISOString() }),
     subscribed: status.subscribed,
     state: status.state,
     ...(status.lastError === undefined ? {} : { lastError: status.lastError }),

@@ -1,5 +1,8 @@
+import type { MeshConfig } from '../apis/mesh-config.ts';
+import type { ConfigObject } from '../apis/object.ts';
 import type { Problem } from '../apis/problem.ts';
 import type { Endpoint, Service } from '../mesh/model.ts';
+import type { ConfigDump, DumpRequest } from './dump.ts';
 import type { StreamStatus } from '../xds/source.ts';
 
 /** What the debug API may see of the daemon: read-only, called on each request. */
@@ -14,7 +17,11 @@ export interface AdminViews {
    * Envoy's `ConfigDump` as JSON for the proxy whose connection id is given, private keys left out. Undefined when it is not connected. Waits while
    * a change is being translated.
    */
-  dump(connectionId: string): Promise<unknown>;
+  dump(connectionId: string, request: DumpRequest): Promise<ConfigDump | undefined>;
+  /** Every object that was read. */
+  objects(): Iterable<ConfigObject>;
+  /** With its defaults. */
+  meshConfig(): MeshConfig;
   /** The replicas of this control plane, and which of them leads; empty where none is known to. */
   replicas(): { readonly self: string; readonly leader: string; readonly replicas: readonly unknown[] };
 }

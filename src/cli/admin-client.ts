@@ -21,7 +21,7 @@ export async function getJson(address: HostPort, path: string): Promise<unknown>
   const host = address.host.includes(':') ? `[${address.host}]` : address.host;
   const url = `http://${host}:${address.port}${path}`;
   const signal = AbortSignal.timeout(timeoutMs);
-  const response = await fetch(url, { signal }).catch((cause: unknown) => {
+  const response = await fetch(url, { signal, headers: { accept: 'application/json' } }).catch((cause: unknown) => {
     throw new CliError(
       exitCodes.unreachable,
       `${url} does not answer (${reason(cause)}); is \`mizzen discovery\` running, and is --address its monitoring port?`,

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { completionScript } from './completion.ts';
+import { clusterType, routeType } from '../wire/types.ts';
 import { discoveryOptions, type DiscoveryFlags } from './discovery.ts';
 import { buildProgram, withoutExit } from './program.ts';
 import { runProgram } from './run.ts';
@@ -68,15 +69,19 @@ const status = {
   identity: 'spiffe://cluster.local/ns/shop/sa/page',
   state: 'ERROR',
   resources: {
-    CDS: { state: 'SYNCED', heldBack: [] },
-    RDS: { state: 'ERROR', lastError: 'Only unique values', heldBack: [{ name: '9080', madeFrom: ['VirtualService/shop/x (x.yaml:1)'] }] },
+    [clusterType]: { state: 'SYNCED', heldBack: [] },
+    [routeType]: {
+      state: 'ERROR',
+      lastError: 'Only unique values',
+      heldBack: [{ name: '9080', madeFrom: ['VirtualService/shop/x (x.yaml:1)'] }],
+    },
   },
 };
 const answers: Readonly<Record<string, [number, unknown]>> = {
   '/debug/syncz': [200, [status]],
   '/version': [200, { version: '9.9.9', node: 'v24', envoy: '1.40' }],
-  '/debug/config_dump?proxyID=page.shop': [200, { configs: [] }],
-  '/debug/config_dump?proxyID=nobody': [404, { error: 'no proxy "nobody" is connected' }],
+  '/debug/config_dump?include_eds&explain&proxyID=page.shop': [200, { configs: [] }],
+  '/debug/config_dump?include_eds&explain&proxyID=nobody': [404, { error: 'no proxy "nobody" is connected' }],
 };
 let api: Server;
 let address: string;

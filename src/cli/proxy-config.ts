@@ -25,7 +25,7 @@ Examples:
 ${exitCodesHelp}`,
     )
     .action(async (section: SectionName | 'all', proxy: string, options: { address: HostPort; output: OutputFormat }) => {
-      const dump = await getJson(options.address, `/debug/config_dump?proxyID=${encodeURIComponent(proxy)}`);
+      const dump = await getJson(options.address, `/debug/config_dump?include_eds&explain&proxyID=${encodeURIComponent(proxy)}`);
       process.stdout.write(dumpText(dump, section, options.output));
     });
 }

@@ -1,6 +1,7 @@
 /** `mizzen proxy-status`: which proxies are connected and how far each is. */
 import { Command } from 'commander';
-import type { SyncStatus } from '../admin/syncz.ts';
+import type { SyncStatus, TypeSync } from '../admin/syncz.ts';
+import { shortName, typeOfShortName } from '../wire/types.ts';
 import { addressOption, getJson } from './admin-client.ts';
 import { CliError, exitCodes, exitCodesHelp } from './exit.ts';
 import { type Column, outputOption, type OutputFormat, render } from './output.ts';
@@ -11,9 +12,15 @@ const types = ['CDS', 'LDS', 'EDS', 'RDS', 'VHDS', 'SDS'] as const;
 const columns: readonly Column<SyncStatus>[] = [
   { title: 'NAME', value: (s) => s.proxy },
   { title: 'TYPE', value: (s) => s.proxy_type },
-  ...types.map((type) => ({ title: type, value: (s: SyncStatus) => s.resources[type]?.state.replace('_', ' ') ?? '' })),
+  ...types.map((type) => ({ title: type, value: (s: SyncStatus) => statusOf(s, type)?.state.replace('_', ' ') ?? '' })),
   { title: 'IDENTITY', value: (s) => s.identity },
 ];
+
+/** Of a type by its short name. */
+export function statusOf({ resources }: SyncStatus, short: (typeof types)[number]): TypeSync | undefined {
+  const type = typeOfShortName(short);
+  return type === undefined ? undefined : resources[type];
+}
 
 export function proxyStatusCommand(): Command {
   return new Command('proxy-status')
@@ -59,6 +66,6 @@ function rejections(status: SyncStatus): string[] {
     .filter(([, r]) => r.lastError !== undefined)
     .map(([type, r]) => {
       const held = r.heldBack.map((h) => `  held back: ${h.name}, made from ${h.madeFrom.join(', ') || 'no object'}\n`);
-      return `\n${status.proxy} rejected ${type}: ${r.lastError ?? ''}\n${held.join('')}`;
+      return `\n${status.proxy} rejected ${shortName(type)}: ${r.lastError ?? ''}\n${held.join('')}`;
     });
 }

@@ -79,7 +79,7 @@ async function translate(folder: string, options: TranslateOptions): Promise<{ t
 
 function textOf(subject: DumpSubject, registry: Parameters<typeof configDump>[1]['registry'], options: TranslateOptions): string {
   if (options.explain && options.output === 'table') return render('table', explainRows(subject), explainColumns);
-  return dumpText(configDump(subject, { registry, explain: options.explain }), options.section, options.output);
+  return dumpText(configDump(subject, { registry, explain: options.explain, endpoints: true }), options.section, options.output);
 }
 
 function findWorkload(objects: Objects, wanted: string): WorkloadEntry {

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
+import { AdsDebug, controlPlaneIdentifier } from '../admin/debug-source.ts';
 import { configDump } from '../admin/dump.ts';
 import { createLog, type Log } from '../admin/log.ts';
 import { createMetrics } from '../admin/metrics.ts';
@@ -19,15 +20,18 @@ import { gatewaySecret } from '../ca/credentials.ts';
 import { checkNodeClaim } from '../identity/binding.ts';
 import { systemClock } from '../kubernetes/clock.ts';
 import { Objects } from '../mesh/objects.ts';
+import { Convergence } from '../snapshot/convergence.ts';
 import { Snapshot } from '../snapshot/snapshot.ts';
 import { Graph } from '../store/graph.ts';
 import { createValidator } from '../wire/validate.ts';
+import { DebugDesk } from '../xds/debug.ts';
 import { Hub } from '../xds/hub.ts';
-import type { Caller, ClaimedNode } from '../xds/source.ts';
+import type { Caller, ClaimedNode, TrackedStream } from '../xds/source.ts';
 import { caControllers, caReportKey, startFolderRotation } from './ca-controllers.ts';
 import { CaReporter } from './ca-report.ts';
 import { openCertificates, servingNames } from './certificates.ts';
 import type { Clusters } from './clusters.ts';
+import { ConvergenceDesk } from './convergence.ts';
 import { startControllers, type Leadership } from './controllers.ts';
 import { readRegistry, readServices } from './descriptors.ts';
 import { IdentityParts } from './identity-parts.ts';
@@ -37,8 +41,8 @@ import { Pacer } from './pacer.ts';
 import { openSource } from './origin.ts';
 import { XdsPorts } from './ports.ts';
 import { joinReplicas } from './replicas.ts';
-import { StreamControl } from './stream-control.ts';
 import { NackProblems } from './rejections.ts';
+import { StreamControl } from './stream-control.ts';
 
 /** Runs until the signal; resolves when everything is closed. Rejects when it cannot start. */
 export async function runDiscovery(options: DiscoveryOptions, signal: AbortSignal): Promise<void> {
@@ -88,6 +92,7 @@ class Daemon {
       untranslated: untranslatedPaths,
       readCredential: (name, lookup) => gatewaySecret(name, lookup, Date.now()),
       onFault,
+      now: steadyNow,
       admit: (node, caller) => admit(node, caller) ?? clusters?.refusal(node, caller),
       clusterId: options.instance.clusterId,
       clusterOf: (node, caller) => clusters?.clusterOf(node, caller),
@@ -141,7 +146,9 @@ class Daemon {
       pacer.changed();
     }, metrics);
     const streams = new StreamRegistry();
-    const rejections = new NackProblems();
+    let tracked: () => Iterable<TrackedStream> = () => [];
+    const convergence = new Convergence({ snapshot, streams: () => tracked() });
+    const rejections = new NackProblems({ changedLast: (among) => convergence.changedLast(among) });
     let leadership: Leadership | undefined;
     let caProblems = (): Problem[] => [];
     const views: AdminViews = {
@@ -159,15 +166,31 @@ class Daemon {
           const service = snapshot.mesh.services.peek(key);
           return service === undefined ? [] : [{ service, endpoints: snapshot.mesh.endpoints.peek(key)?.endpoints ?? [] }];
         }),
-      dump: async (connectionId) => {
+      dump: async (connectionId, request) => {
         const stream = streams.streams().find((s) => s.subscription.connectionId === connectionId);
-        return stream === undefined ? undefined : configDump(stream.subscription, { registry, explain: true });
+        return stream === undefined
+          ? undefined
+          : configDump(stream.subscription, { registry, vhds: stream.protocol === 'delta' && request.explain !== true, ...request });
       },
+      objects: () => objects.objects(),
+      meshConfig: () => objects.meshConfig(),
       replicas: () => ({ self: joined.replicas.self, leader: leadership?.leader ?? '', replicas: joined.replicas.list() }),
     };
     const version = { version: options.version, node: process.version, envoy: '1.40' };
     // Before anything is read: whoever wonders why it is not ready asks here.
-    const monitoringPort = await this.serve(monitoringServer({ views, metrics: metrics.registry, log, version }), options.monitoring);
+    const progress = new ConvergenceDesk({
+      convergence,
+      snapshot,
+      ...(source.observed !== undefined && { observed: source.observed }),
+      problems: views.problems,
+      rejections: () => rejections.problems(),
+      self: options.instance.replica,
+      replicas: () => joined.replicas.list(),
+    });
+    const monitoringPort = await this.serve(
+      monitoringServer({ views, metrics: metrics.registry, log, version, convergence: progress }),
+      options.monitoring,
+    );
     await this.serve(
       readinessServer(() => this.notReady?.()),
       options.http,
@@ -243,11 +266,11 @@ class Daemon {
       observer: combineObservers(streams, rejections, reporter, metrics.streams, streamLog(log.scope('ads'))),
       meter: metrics.meter,
       controlPlane: `mizzen ${options.version}`,
-      // Never goes back, and is shown as a time of day.
-      now: () => performance.timeOrigin + performance.now(),
+      now: steadyNow,
       later: (task) => void setImmediate(task),
       onFault: (error) => log.scope('ads').error({ err: error }, 'fault on a stream; it was ended'),
     });
+    tracked = () => hub.streams;
     metrics.watch({
       waitingStreams: () => hub.waiting,
       bytesInFlight: () => hub.bytesInFlight,
@@ -258,8 +281,18 @@ class Daemon {
     control.start(hub, joined.replicas);
     const tick = setInterval(() => hub.tick(), 1000);
     this.closers.push(() => clearInterval(tick));
+    const admin = log.scope('admin');
+    const desk = new DebugDesk({
+      source: new AdsDebug(views, registry, options.instance.namespace, ({ type, name, caller }) =>
+        admin.info({ caller: caller.identity.spiffeId, address: caller.address, type, name }, 'debug request'),
+      ),
+      controlPlane: controlPlaneIdentifier(options.instance.replica, options.version, process.version),
+      now: () => performance.now(),
+      onFault: (error) => admin.error({ err: error }, 'fault while a debug request was answered'),
+    });
     const ports = new XdsPorts({
       hub,
+      desk,
       admission: control.admission,
       certificates,
       services,
@@ -316,6 +349,11 @@ class Daemon {
     await app.listen({ host: at.address, port: at.port });
     return (app.server.address() as AddressInfo).port;
   }
+}
+
+/** Never goes back, and is shown as a time of day. */
+function steadyNow(): number {
+  return performance.timeOrigin + performance.now();
 }
 
 /** What is proven must be what the node claims. On the plaintext port nothing is proven; such a proxy gets no secrets. */

@@ -6,6 +6,7 @@ import { CertificateService, type CertificateCounter, type CertificateError } fr
 import type { Services } from '../wire/services.ts';
 import type { StreamAdmission } from '../xds/admission.ts';
 import { ReloadableCredentials } from '../xds/credentials.ts';
+import type { DebugDesk } from '../xds/debug.ts';
 import type { Hub } from '../xds/hub.ts';
 import { createGrpcServer, Listener } from '../xds/listener.ts';
 import { DiscoveryService } from '../xds/server.ts';
@@ -16,6 +17,7 @@ import type { DiscoveryOptions } from './options.ts';
 export interface XdsPortsOptions {
   readonly hub: Hub;
   readonly admission: StreamAdmission;
+  readonly desk: DebugDesk;
   readonly certificates: Certificates;
   readonly services: Services;
   readonly metrics: Metrics;
@@ -34,7 +36,7 @@ export class XdsPorts {
 
   /** Rejects with the port that could not be opened; `close` then closes the one that was. */
   async listen({ grpc, secureGrpc }: Pick<DiscoveryOptions, 'grpc' | 'secureGrpc'>): Promise<void> {
-    const { hub, admission, certificates, services, metrics, observer, log } = this.#options;
+    const { hub, admission, desk, certificates, services, metrics, observer, log } = this.#options;
     const tls = new ReloadableCredentials(certificates.serving.current);
     this.#endings.push(certificates.serving.onChange(() => tls.set(certificates.serving.current)));
     const issue = this.#certificateService();
@@ -49,6 +51,7 @@ export class XdsPorts {
         hub,
         observer,
         authenticate: certificates.authenticate,
+        desk,
         secure,
         admission,
         breakConnection: (peer) => listener?.breakConnection(peer),

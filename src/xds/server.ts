@@ -6,6 +6,8 @@ import type { DeltaDiscoveryRequest, DiscoveryRequest } from '#gen/envoy/service
 import type { Joined } from '../wire/join.ts';
 import type { StreamAdmission } from './admission.ts';
 import { claimedNode } from './claimed-node.ts';
+import { DebugSession, isDebugType, type DebugDesk } from './debug.ts';
+import type { Form } from './encoder.ts';
 import type { Hub, Refused } from './hub.ts';
 import type { Caller, ClaimedNode, StreamObserver } from './source.ts';
 import { faultDetails, type EndCode, type Stream, type Wire } from './stream.ts';
@@ -24,6 +26,8 @@ export interface DiscoveryServiceOptions {
   readonly hub: Hub;
   readonly observer: StreamObserver;
   readonly authenticate: Authenticate;
+  /** Answers `istioctl`. Absent: debug types are refused. */
+  readonly desk?: DebugDesk;
   /** The transport keeps secrets secret: the TLS port. */
   readonly secure: boolean;
   /** Shared by all ports. */
@@ -53,10 +57,12 @@ export class DiscoveryService {
   get handlers(): UntypedServiceImplementation {
     return {
       DeltaAggregatedResources: (call: ServerDuplexStream<DeltaDiscoveryRequest, Joined>) => {
-        this.#serve<DeltaDiscoveryRequest>(call, (node, caller, wire) => this.#options.hub.openDelta(node, caller, wire));
+        const open: Open<DeltaDiscoveryRequest> = (node, caller, wire) => this.#options.hub.openDelta(node, caller, wire);
+        this.#serve(call, open, 'delta', (request) => request.resourceNamesSubscribe);
       },
       StreamAggregatedResources: (call: ServerDuplexStream<DiscoveryRequest, Joined>) => {
-        this.#serve<DiscoveryRequest>(call, (node, caller, wire) => this.#options.hub.openSotw(node, caller, wire));
+        const open: Open<DiscoveryRequest> = (node, caller, wire) => this.#options.hub.openSotw(node, caller, wire);
+        this.#serve(call, open, 'sotw', (request) => request.resourceNames);
       },
     };
   }
@@ -71,9 +77,11 @@ export class DiscoveryService {
     if (this.#closing.delete(peer)) this.#options.closeConnection(peer);
   }
 
-  #serve<Request extends { readonly node?: DiscoveryRequest['node'] }>(
+  #serve<Request extends { readonly typeUrl: string; readonly node?: DiscoveryRequest['node'] }>(
     call: ServerDuplexStream<Request, Joined>,
-    open: (node: ClaimedNode, caller: Caller, wire: Wire) => (Stream & { receive(request: Request): void }) | Refused,
+    open: Open<Request>,
+    form: Form,
+    namesOf: (request: Request) => readonly string[],
   ): void {
     const { admission, firstRequestMs = 10_000, observer, authenticate, secure, endGraceMs = 5000, breakConnection, hub } = this.#options;
     const peer = call.getPeer();
@@ -121,6 +129,21 @@ export class DiscoveryService {
       if (validForMs !== undefined) opened.expireIn(validForMs);
       opened.receive(request);
     };
+    let debug: DebugSession | undefined;
+    const ask = ({ caller, validForMs = Infinity }: Authenticated, request: Request): void => {
+      clearTimeout(firstRequest);
+      const { desk } = this.#options;
+      if (desk === undefined) {
+        wire.end('INVALID_ARGUMENT', 'debug types are not answered here');
+        return;
+      }
+      if (debug === undefined) {
+        const session = (debug = new DebugSession(desk, form, caller, wire, validForMs));
+        const ticks = setInterval(() => stream === undefined && session.tick(), 1000);
+        call.once('close', () => clearInterval(ticks));
+      }
+      debug.receive(request.typeUrl, namesOf(request));
+    };
     const authenticated = async (): Promise<Authenticated | Refused> => {
       if (entered > 0) await delay(entered, undefined, { signal: turn.signal });
       return authenticate(credentialsOf(call, secure));
@@ -135,7 +158,8 @@ export class DiscoveryService {
         call.on('data', (request: Request) => {
           if (wire.ended) return;
           try {
-            if (stream === undefined) begin(result, request);
+            if (isDebugType(request.typeUrl)) ask(result, request);
+            else if (stream === undefined) begin(result, request);
             else stream.receive(request);
           } catch (error) {
             // Thrown on, it would end the process: one caller, all streams.
@@ -146,7 +170,8 @@ export class DiscoveryService {
         });
         call.once('end', () => {
           stream?.disconnected('ended by the peer');
-          wire.finish();
+          if (debug === undefined) wire.finish();
+          else debug.whenDone(() => wire.finish());
         });
       },
       (error: unknown) => {
@@ -155,6 +180,8 @@ export class DiscoveryService {
     );
   }
 }
+
+type Open<Request> = (node: ClaimedNode, caller: Caller, wire: Wire) => (Stream & { receive(request: Request): void }) | Refused;
 
 interface Connection {
   readonly breakConnection: (peer: string) => void;

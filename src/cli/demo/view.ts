@@ -1,6 +1,7 @@
 /** The live view in a terminal: a state becomes lines. */
 import { stripVTControlCharacters, styleText } from 'node:util';
 import { originText } from '../../apis/object.ts';
+import { statusOf } from '../proxy-status.ts';
 import { mutualTlsText, type DemoState } from './state.ts';
 
 const types = ['CDS', 'LDS', 'EDS', 'RDS', 'VHDS', 'SDS'] as const;
@@ -30,7 +31,7 @@ function proxyLines({ expected, proxies }: DemoState): string[] {
   const rows = expected.map((name) => {
     const proxy = proxies.find((p) => p.proxy === name);
     if (proxy === undefined) return `${name.padEnd(width)}  ${dim('not connected')}`;
-    const cells = types.map((type) => mark(proxy.resources[type]?.state).padEnd(type.length + markPadding));
+    const cells = types.map((type) => mark(statusOf(proxy, type)?.state).padEnd(type.length + markPadding));
     return `${name.padEnd(width)}  ${cells.join('  ')}  ${dim(proxy.identity)}`;
   });
   const synced = expected.filter((name) => proxies.some((p) => p.proxy === name && p.state === 'SYNCED')).length;

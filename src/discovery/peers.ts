@@ -1,0 +1,59 @@
+/** What other replicas answer on their monitoring ports. They are believed in what they say of their own proxies, and limited in how much and how long. */
+import { maxObjectsAsked, type ConvergenceAnswer } from '../admin/convergence.ts';
+
+const limitMs = 3_000;
+const maxBytes = 4 * 1024 * 1024;
+
+/** How far objects have come on one replica alone; undefined where it does not answer in time and in form. */
+export async function askPeer(address: string, objects: readonly string[]): Promise<ConvergenceAnswer | undefined> {
+  if (address === '' || objects.length > maxObjectsAsked) return undefined;
+  const query = new URLSearchParams([['peers', 'false'], ...objects.map((object): [string, string] => ['object', object])]);
+  const answer = await getJson(`http://${address}/debug/convergence?${query.toString()}`);
+  return isAnswer(answer) ? answer : undefined;
+}
+
+/** Objects that proxies of another replica refuse; none where it does not answer. */
+export async function refusedAtPeer(address: string): Promise<readonly string[]> {
+  const answer = address === '' ? undefined : await getJson(`http://${address}/debug/convergence/refused`);
+  return Array.isArray(answer) && answer.every((object) => typeof object === 'string') ? answer : [];
+}
+
+async function getJson(url: string): Promise<unknown> {
+  try {
+    const response = await fetch(url, { signal: AbortSignal.timeout(limitMs), redirect: 'error' });
+    if (!response.ok) return undefined;
+    const chunks: Uint8Array[] = [];
+    let size = 0;
+    for await (const chunk of response.body ?? []) {
+      size += chunk.length;
+      if (size > maxBytes) return undefined;
+      chunks.push(chunk);
+    }
+    return JSON.parse(Buffer.concat(chunks).toString('utf8')) as unknown;
+  } catch {
+    // It has gone or does not speak JSON: no answer either way.
+    return undefined;
+  }
+}
+
+function isAnswer(value: unknown): value is ConvergenceAnswer {
+  if (!isRecord(value) || typeof value['replica'] !== 'string' || !Array.isArray(value['objects'])) return false;
+  return value['objects'].every(
+    (report: unknown) =>
+      isRecord(report) &&
+      typeof report['object'] === 'string' &&
+      typeof report['exists'] === 'boolean' &&
+      typeof report['pending'] === 'boolean' &&
+      Array.isArray(report['lagging']) &&
+      report['lagging'].every(isRecord) &&
+      Array.isArray(report['problems']) &&
+      report['problems'].every(isRecord) &&
+      isRecord(report['proxies']) &&
+      Number.isSafeInteger(report['proxies']['total']) &&
+      Number.isSafeInteger(report['proxies']['acked']),
+  );
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
