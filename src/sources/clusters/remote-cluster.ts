@@ -259,7 +259,7 @@ export class RemoteCluster {
   }
 
   private tellStale({ faults }: Connection): void {
-    if (!this.stopped) this.options.onStale(faults.map(({ collection }) => collection));
+    if (!this.stopped) this.options.onStale(staleOf(faults));
   }
 
   private tell(): void {
@@ -308,4 +308,9 @@ function faultText({ faults, broken }: Connection): string | undefined {
         ? '; renew the credential in its kubeconfig'
         : '';
   return `refuses ${names}: ${first.message}${remedy}`;
+}
+
+/** Of a kind that is not installed there is nothing to be read. */
+export function staleOf(faults: readonly CollectionFault[]): string[] {
+  return faults.filter(({ type }) => type !== 'not-served').map(({ collection }) => collection);
 }
