@@ -23,6 +23,7 @@ function server(views: Partial<AdminViews> = {}): FastifyInstance {
       dump: async () => undefined,
       objects: () => [],
       meshConfig: () => defaultMeshConfig,
+      clusters: () => [],
       replicas: () => ({ self: 'a', leader: '', replicas: [] }),
       ...views,
     },

@@ -4,6 +4,7 @@ import type { Problem } from '../apis/problem.ts';
 import type { Endpoint, Service } from '../mesh/model.ts';
 import type { ConfigDump, DumpRequest } from './dump.ts';
 import type { StreamStatus } from '../xds/source.ts';
+import type { ClusterView } from './clusterz.ts';
 
 /** What the debug API may see of the daemon: read-only, called on each request. */
 export interface AdminViews {
@@ -22,6 +23,8 @@ export interface AdminViews {
   objects(): Iterable<ConfigObject>;
   /** With its defaults. */
   meshConfig(): MeshConfig;
+  /** The cluster whose configuration is read first. */
+  clusters(): readonly ClusterView[];
   /** The replicas of this control plane, and which of them leads; empty where none is known to. */
   replicas(): { readonly self: string; readonly leader: string; readonly replicas: readonly unknown[] };
 }

@@ -174,6 +174,7 @@ class Daemon {
       },
       objects: () => objects.objects(),
       meshConfig: () => objects.meshConfig(),
+      clusters: () => opened.clusters.view(snapshot.mesh),
       replicas: () => ({ self: joined.replicas.self, leader: leadership?.leader ?? '', replicas: joined.replicas.list() }),
     };
     const version = { version: options.version, node: process.version, envoy: '1.40' };
