@@ -7,6 +7,8 @@ export const exitCodes = {
   usage: 2,
   /** The control plane does not answer. */
   unreachable: 3,
+  /** What was waited for did not come in time. */
+  timeout: 4,
 } as const;
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 
@@ -21,4 +23,5 @@ export class CliError extends Error {
 }
 
 export const exitCodesHelp = `
-Exit status: 0 all is well, 1 a problem was found, 2 the command line is wrong or names what is not there, 3 the control plane does not answer.`;
+Exit status: 0 all is well, 1 a problem was found, 2 the command line is wrong or names what is not there, 3 the control plane does not answer, 4 what was waited for did not
+come in time.`;

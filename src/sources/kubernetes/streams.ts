@@ -1,11 +1,12 @@
 /** Which collections of an API server are watched, in what form they are asked for, and what is kept of their objects. */
 import type { KindSchema } from '../../apis/kind.ts';
 import { kinds } from '../../apis/kinds.ts';
+import { unreadKinds, type Resource } from '../../apis/resource.ts';
 import type { RawObject } from '../../kubernetes/list.ts';
 import { trimConfigMap, trimMetadata, trimPod, trimSecret, trimSlice, trimSpec, trimUnread } from './trim.ts';
 
 /** What the URLs of a kind are made of. */
-export type WatchedKind = Pick<KindSchema, 'kind' | 'plural' | 'group' | 'versions' | 'scope'>;
+export type WatchedKind = Resource;
 
 export interface Stream {
   /** For messages: `pods`, `secrets (Opaque)`. */
@@ -26,7 +27,7 @@ export function streamsOf(rootNamespace: string): Stream[] {
   return [
     ...(kinds as readonly KindSchema[]).flatMap((kind) => streamsOfKind(kind, rootNamespace)),
     // Nobody reads them, but whoever installed one is to be told that it has no effect: their names and what we said of them are enough.
-    ...untranslatedKinds.filter(isUnread).map((kind): Stream => ({ name: kind.plural, kind, optional: true, trim: trimUnread })),
+    ...unreadKinds.map((kind): Stream => ({ name: kind.plural, kind, optional: true, trim: trimUnread })),
   ];
 }
 
@@ -40,12 +41,6 @@ export function remoteStreams(): Stream[] {
 export function isBuiltIn({ group }: WatchedKind): boolean {
   return group === '' || group === 'discovery.k8s.io';
 }
-
-/** Kinds of Istio that have no schema here. */
-const untranslatedKinds: readonly WatchedKind[] = [
-  { kind: 'ProxyConfig', plural: 'proxyconfigs', group: 'networking.istio.io', versions: ['v1', 'v1beta1'], scope: 'Namespaced' },
-  { kind: 'Telemetry', plural: 'telemetries', group: 'telemetry.istio.io', versions: ['v1', 'v1alpha1'], scope: 'Namespaced' },
-];
 
 function streamsOfKind(kind: WatchedKind, rootNamespace: string): Stream[] {
   const name = kind.plural;
@@ -84,8 +79,3 @@ const partial = (kind: string): string => `application/json;as=${kind};g=meta.k8
 
 /** A list and a watch are asked for with one header: the server takes of it what fits. */
 export const metadataAccept = `${partial('PartialObjectMetadataList')},${partial('PartialObjectMetadata')},application/json`;
-
-/** A kind that got a schema is read by it. */
-function isUnread({ kind }: WatchedKind): boolean {
-  return !kinds.some((known: KindSchema) => known.kind === kind);
-}
