@@ -60,6 +60,7 @@ export function debugPages(views: AdminViews): readonly DebugPage[] {
     { name: 'configz', what: "objects of Istio's kinds", answer: () => ok([...views.objects()].filter(isIstio).map(asWritten)) },
     { name: 'mesh', what: 'the mesh configuration with its defaults', answer: () => ok(views.meshConfig()) },
     { name: 'problems', what: 'what is wrong with objects: file, line, path and what to do', answer: () => ok(views.problems()) },
+    { name: 'clusterz', what: 'clusters whose endpoints are read, and whether they can be read now', answer: () => ok(views.clusters()) },
     {
       name: 'replicas',
       what: 'the replicas of this control plane, how many proxies each serves, and who leads',
