@@ -93,7 +93,12 @@ export class Encoder {
   whole(form: Form, type: TypeUrl, table: Table): Step {
     const cache = this.#whole[form];
     const known = cache.get(table);
-    if (known?.version === table.version) return known.step;
+    if (known?.version === table.version) {
+      // To the end: what one workload alone asks for must not push out what all ask for.
+      cache.delete(table);
+      cache.set(table, known);
+      return known.step;
+    }
     if (known !== undefined) this.#forget(cache, table, known.step);
     const resources: EncodedResource[] = [];
     for (const name of table.names()) {
