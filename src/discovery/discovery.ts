@@ -90,7 +90,11 @@ class Daemon {
     const snapshot = new Snapshot(objects, {
       validator: createValidator(registry),
       untranslated: untranslatedPaths,
-      readCredential: (name, lookup) => gatewaySecret(name, lookup, Date.now()),
+      readCredential: (name, lookup) => {
+        const read = gatewaySecret(name, lookup, Date.now());
+        if (read.secret === undefined) metrics.ca.secretFailed();
+        return read;
+      },
       onFault,
       now: steadyNow,
       admit: (node, caller) => admit(node, caller) ?? clusters?.refusal(node, caller),

@@ -72,6 +72,9 @@ describeWithPrometheus('a real Prometheus', () => {
     await prometheus.eventually('pilot_services', (services) => services === 1);
     await prometheus.eventually('pilot_no_ip', (sidecars) => sidecars === 2);
     await prometheus.eventually('mizzen_part_streams / mizzen_parts', (sharing) => sharing > 1);
+    await prometheus.eventually('pilot_xds_recv_max', (bytes) => bytes > 50);
+    await prometheus.eventually('citadel_server_root_cert_expiry_seconds', (seconds) => seconds > 86_400);
+    await prometheus.eventually('citadel_server_cert_chain_expiry_timestamp - time()', (seconds) => seconds > 86_400);
     await prometheus.eventually('nodejs_heap_size_used_bytes / on (instance) mizzen_heap_limit_bytes', (share) => share > 0 && share < 1);
   });
 
@@ -89,6 +92,11 @@ describeWithPrometheus('a real Prometheus', () => {
     );
     expect(p99).toBeLessThanOrEqual(3);
     await prometheus.eventually('pilot_eds_no_instances', (ports) => ports === 2);
+    await prometheus.eventually('pilot_xds_push_time_count{type="cds"}', (responses) => responses === before + 3);
+    await prometheus.eventually('pilot_xds_send_time_count', (responses) => responses >= before + 3);
+    await prometheus.eventually('pilot_proxy_queue_time_count', (proxiesServed) => proxiesServed === 3);
+    await prometheus.eventually('pilot_pushcontext_init_seconds_count', (flushes) => flushes >= 2);
+    await prometheus.eventually('sum(increase(mizzen_xds_resources_sent_total[1m]))', (resources) => resources > 0);
   });
 
   it('sees a refusal with the proxy that has refused, until it accepts again or goes', async () => {

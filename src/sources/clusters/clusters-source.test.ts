@@ -118,6 +118,12 @@ class World {
 }
 
 describe('remote clusters', () => {
+  it('a collection is not stale where its kind is not installed', async () => {
+    const world = await new World().start();
+    await world.source.ready;
+    expect([...world.stale]).toEqual([['home', 0]]);
+  });
+
   it('add what makes endpoints, before the source is ready, and nothing else', async () => {
     const east = await new Remote().start('t');
     east.service('reviews');
