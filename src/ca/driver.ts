@@ -1,7 +1,7 @@
 /** Advances the state of the certificate authority: one step at a time, each written before the next is decided. */
 import { Backoff } from '../kubernetes/backoff.ts';
 import { pause, type Clock } from '../kubernetes/clock.ts';
-import { decide, isRotating, type Facts } from './rotation.ts';
+import { decide, isRotating, type Facts, type ReplicaFacts } from './rotation.ts';
 import { statusOf, type CaStatus } from './status.ts';
 import type { CaStore } from './store.ts';
 
@@ -15,7 +15,7 @@ export interface DriverOptions {
   readonly replicas: () => Facts['replicas'];
   readonly exists: Facts['exists'];
   readonly newRoot: Facts['newRoot'];
-  readonly mountMs: number;
+  readonly patienceMs: number;
   readonly leafMs: number;
   readonly renewalFraction: number;
   /** Something has happened. */
@@ -35,6 +35,8 @@ export class RotationDriver {
   readonly #options: DriverOptions;
   #woken = Promise.withResolvers<void>();
   #told = '';
+  /** Replicas that were seen, with what they said last. One that is no longer in the list is gone for as long as its proxies may need to come back. */
+  readonly #seen = new Map<string, { facts: ReplicaFacts; atMs: number }>();
 
   constructor(options: DriverOptions) {
     this.#options = options;
@@ -75,13 +77,13 @@ export class RotationDriver {
 
   /** True: there may be more to do. */
   async #step(signal: AbortSignal): Promise<boolean> {
-    const { store, now, request, replicas, exists, newRoot, mountMs, leafMs, renewalFraction, onStep, onStatus } = this.#options;
+    const { store, now, request, exists, newRoot, patienceMs, leafMs, renewalFraction, onStep, onStatus } = this.#options;
     const { plugged, given, view } = store;
     if (plugged === undefined) return false;
     await store.repair(signal);
     const facts: Facts = {
-      ...{ now: now(), given, plugged, request: request(), replicas: replicas() },
-      ...{ exists, newRoot, mountMs, leafMs, renewalFraction },
+      ...{ now: now(), given, plugged, request: request(), replicas: this.#replicas() },
+      ...{ exists, newRoot, patienceMs, leafMs, renewalFraction },
     };
     const decision = decide(view, facts);
     if (decision !== undefined) {
@@ -96,5 +98,21 @@ export class RotationDriver {
     await onStatus(status, signal);
     this.#told = text;
     return false;
+  }
+
+  #replicas(): readonly ReplicaFacts[] | undefined {
+    const { replicas, clock, patienceMs } = this.#options;
+    const listed = replicas();
+    if (listed === undefined) return undefined;
+    const now = clock.now();
+    for (const facts of listed) this.#seen.set(facts.name, { facts, atMs: now });
+    const names = new Set(listed.map(({ name }) => name));
+    const gone: ReplicaFacts[] = [];
+    for (const [name, { facts, atMs }] of this.#seen) {
+      if (names.has(name)) continue;
+      if (now - atMs < patienceMs) gone.push({ ...facts, live: false });
+      else this.#seen.delete(name);
+    }
+    return [...listed, ...gone];
   }
 }

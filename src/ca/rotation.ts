@@ -41,8 +41,10 @@ export interface Facts {
   /** False for a proxy whose pod is gone for good. */
   readonly exists: (proxy: string) => boolean;
   readonly newRoot: () => CaMaterial;
-  /** So long after it was staged every mounted copy of the roots has the new one. */
-  readonly mountMs: number;
+  /**
+   * How long is waited for what cannot be seen: copies of the roots that are mounted, and proxies that come back after a replica has gone or begun.
+   */
+  readonly patienceMs: number;
   /** Life of the leaves that proxies get over SDS. */
   readonly leafMs: number;
   /** A self-signed root is replaced when this part of its life is left. */
@@ -169,7 +171,7 @@ function sign(view: CaView, rotation: Rotation, now: number): Decision | undefin
 /** Why the next phase does not begin. Nothing is assumed: what is not known is waited for. */
 export function progressOf(
   view: CaView,
-  { now, replicas, mountMs, leafMs }: Pick<Facts, 'now' | 'replicas' | 'mountMs' | 'leafMs'>,
+  { now, replicas, patienceMs, leafMs }: Pick<Facts, 'now' | 'replicas' | 'patienceMs' | 'leafMs'>,
 ): Progress {
   const { state } = view;
   if (!isRotating(state)) return { waits: [], lagging: [] };
@@ -177,11 +179,16 @@ export function progressOf(
   const lagging = new Set(state.missing);
   if (replicas === undefined) waits.push('it is not known which replicas there are');
   for (const { name, live, report } of replicas ?? []) {
-    if (!live) continue;
+    if (!live) {
+      waits.push(`replica ${name} is gone; its proxies are given time to come back to another`);
+      continue;
+    }
     if (report?.bundle !== view.version || report.signer !== view.authority.generation) {
       waits.push(`replica ${name} does not follow yet`);
       continue;
     }
+    const settled = report.since + patienceMs;
+    if (now < settled) waits.push(`replica ${name} has just begun; proxies are given time to come to it until ${time(settled)}`);
     const late: Lagging = state.phase === 'signing' ? report.leaves : report.roots;
     for (const proxy of late.names) lagging.add(proxy);
     if (late.count > 0) waits.push(`${count(late.count, 'proxy', 'proxies')} of replica ${name}: ${listed(late.names, late.count)}`);
@@ -192,7 +199,7 @@ export function progressOf(
   if (state.phase === 'signing') return retirement(view, now, leafMs, { waits, lagging: [...lagging] });
   const untold = latest(state.leaves.filter((leaf) => leaf.bundle !== view.version));
   if (untold > now) waits.push(`certificates given by request without the new root are valid until ${time(untold)}`);
-  const mounted = (state.rotation?.stagedAt ?? now) + mountMs;
+  const mounted = (state.rotation?.stagedAt ?? now) + patienceMs;
   if (state.phase === 'distributed' && now < mounted) waits.push(`mounted copies of the roots are given time until ${time(mounted)}`);
   return { waits, lagging: [...lagging] };
 }

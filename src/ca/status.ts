@@ -48,7 +48,7 @@ export interface ReplicaStatus {
   readonly withoutLeaf: number;
 }
 
-export function statusOf(view: CaView, facts: Pick<Facts, 'now' | 'replicas' | 'mountMs' | 'leafMs'>): CaStatus {
+export function statusOf(view: CaView, facts: Pick<Facts, 'now' | 'replicas' | 'patienceMs' | 'leafMs'>): CaStatus {
   const { state, authority } = view;
   const { waits, lagging } = progressOf(view, facts);
   const { rotation, request } = state;

@@ -26,7 +26,7 @@ export interface DiscoveryFlags {
   readonly monitoringAddress: ListenAddress;
   readonly httpAddress: ListenAddress;
   readonly certificateTtl: number;
-  readonly rootMountDelay?: number;
+  readonly rootRotationPatience?: number;
   readonly rootRenewal: number;
   readonly remoteClusterTimeout?: number;
   readonly maxStreams: number;
@@ -63,8 +63,8 @@ export function discoveryCommand(): Command {
     )
     .addOption(
       new Option(
-        '--root-mount-delay <duration>',
-        'a new root signs no earlier after it is distributed, so that mounted copies follow; the default is 2m in a cluster, 2s on a folder',
+        '--root-rotation-patience <duration>',
+        'how long a rotation waits for what it cannot see, such as mounted copies of the roots; the default is 2m in a cluster, 1m on a folder',
       ).argParser(parsed(parseDuration)),
     )
     .addOption(
@@ -149,7 +149,10 @@ export function discoveryOptions(flags: DiscoveryFlags, env: Readonly<Record<str
     remoteClusterTimeoutMs: flags.remoteClusterTimeout ?? remoteClusterTimeout(env),
     logLevels: flags.logLevel,
     certificateTtlMs: flags.certificateTtl,
-    rotation: { ...(flags.rootMountDelay !== undefined && { mountMs: flags.rootMountDelay }), renewalFraction: flags.rootRenewal },
+    rotation: {
+      ...(flags.rootRotationPatience !== undefined && { patienceMs: flags.rootRotationPatience }),
+      renewalFraction: flags.rootRenewal,
+    },
     version: packageVersion(),
   };
 }

@@ -1,6 +1,7 @@
 /** The program `mizzen`: one subcommand per file. */
 import { Command } from 'commander';
 import { bootstrapCommand } from './bootstrap.ts';
+import { caCommand } from './ca/command.ts';
 import { completionCommand } from './completion.ts';
 import { demoCommand } from './demo/command.ts';
 import { discoveryCommand } from './discovery.ts';
@@ -27,6 +28,7 @@ export function buildProgram(): Command {
     tokenCommand(),
     translateCommand(),
     validateCommand(),
+    caCommand(),
     proxyStatusCommand(),
     proxyConfigCommand(),
     remoteClustersCommand(),

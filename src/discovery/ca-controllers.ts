@@ -70,7 +70,7 @@ export function startFolderRotation(all: CaOptions): () => Promise<void> {
   const stop = new AbortController();
   const running = runFolderRotation(
     {
-      ...driverOptions(all, 2_000),
+      ...driverOptions(all, 60_000),
       stateDir: options.stateDir,
       // Nobody tells which proxies are gone for good.
       exists: () => true,
@@ -87,7 +87,7 @@ export function startFolderRotation(all: CaOptions): () => Promise<void> {
 
 function driverOptions(
   { certificates, replicas, options, log: logs }: CaOptions,
-  defaultMountMs: number,
+  defaultPatienceMs: number,
 ): Omit<DriverOptions, 'exists' | 'request' | 'onStatus'> {
   const log = logs.scope('ca');
   const { store, ca } = certificates;
@@ -100,7 +100,7 @@ function driverOptions(
         ? replicas.list().map(({ name, live, data }) => ({ name, live, report: parseReport(data[caReportKey]) }))
         : undefined,
     newRoot: () => newSelfSignedMaterial(ca.bundle.trustDomain, Date.now()),
-    mountMs: options.rotation.mountMs ?? defaultMountMs,
+    patienceMs: options.rotation.patienceMs ?? defaultPatienceMs,
     leafMs: ca.defaultTtlMs,
     renewalFraction: options.rotation.renewalFraction,
     onStep: (said) => log.info({ roots: store.view.roots.length, state: store.view.state.phase }, said),

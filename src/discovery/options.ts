@@ -44,8 +44,8 @@ export interface StreamPolicy {
 
 /** When the root of the mesh is replaced, and how slowly. */
 export interface RotationPolicy {
-  /** So long after a new root is distributed every mounted copy of the roots has it; absent: 2 minutes in a cluster, 2 s on a folder. */
-  readonly mountMs?: number;
+  /** How long is waited for what cannot be seen; absent: 2 minutes in a cluster, 1 on a folder. */
+  readonly patienceMs?: number;
   /** A self-signed root is replaced when this part of its life is left. */
   readonly renewalFraction: number;
 }

@@ -244,7 +244,7 @@ export class ClusterCa implements CaStore {
       request: undefined,
       replicas: undefined,
       exists: () => true,
-      mountMs: 0,
+      patienceMs: 0,
       leafMs: 0,
       renewalFraction: 0,
     };
