@@ -175,7 +175,8 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
     }
     if (request.responseNonce !== '') this.#answered(state, request);
     for (const name of request.resourceNamesUnsubscribe) this.#unsubscribe(state, name);
-    for (const name of request.resourceNamesSubscribe) this.#subscribe(state, name);
+    if (first && this.#asksForAllEndpoints(state, request.resourceNamesSubscribe)) state.selection.follow();
+    else for (const name of request.resourceNamesSubscribe) this.#subscribe(state, name);
     if (first && request.resourceNamesSubscribe.length === 0 && isWildcardByDefault(state.type)) this.#subscribeAll(state);
     if (first) this.#compareNamedClaims(state);
     if (state.selection.size > this.shared.limits.maxNames) {
@@ -201,6 +202,15 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
     if (state.type === clusterType && claims.length > 0) this.#isReconnect = true;
     state.answerDue = request.resourceNamesSubscribe.length > 0 || isWildcardByDefault(state.type);
     return state;
+  }
+
+  /** The usual first request: the endpoints of all clusters, none of which the client claims to have. Nothing is kept of its names. */
+  #asksForAllEndpoints({ type, claims }: DeltaType, names: readonly string[]): boolean {
+    if (type !== endpointType || claims !== undefined || this.types.get(clusterType)?.selection.wildcard !== true) return false;
+    let size = 0;
+    for (const part of this.#view.parts) size += part.table(endpointType)?.size ?? 0;
+    if (size === 0 || size !== names.length || new Set(names).size !== size) return false;
+    return names.every((name) => this.#view.find(endpointType, name) !== undefined);
   }
 
   #subscribe(state: DeltaType, name: string): void {
