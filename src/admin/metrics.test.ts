@@ -189,6 +189,7 @@ test('streams measure themselves', async () => {
   m.meter.taken(clusterType, 20);
   m.meter.stalled(clusterType);
   m.meter.faulted();
+  m.translationFailed();
   m.requestReceived(100);
   m.requestReceived(4000);
   m.requestReceived(50);
@@ -197,6 +198,7 @@ test('streams measure themselves', async () => {
   expect(await scraped(m, 'pilot_xds_write_timeout')).toEqual(['pilot_xds_write_timeout 1']);
   expect(await scraped(m, 'pilot_xds_pushes')).toEqual(['pilot_xds_pushes{type="cds_senderr"} 1']);
   expect(await scraped(m, 'pilot_total_xds_internal_errors')).toEqual(['pilot_total_xds_internal_errors 1']);
+  expect(await scraped(m, 'mizzen_translation_faults_total')).toEqual(['mizzen_translation_faults_total 1']);
   expect(await scraped(m, 'pilot_xds_recv_max')).toEqual(['pilot_xds_recv_max 4000']);
 });
 

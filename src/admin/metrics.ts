@@ -46,6 +46,8 @@ export interface Metrics {
   translating(): void;
   /** Everything that had changed is translated, whether a part has changed by it or not. */
   flushed(): void;
+  /** A fault of ours in a translation: its last result stays in force. */
+  translationFailed(): void;
   /** Once the streams are there. */
   watch(figures: DaemonFigures): void;
   /** Once in a process. */
@@ -99,6 +101,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
       translation = undefined;
       push.flushed();
     },
+    translationFailed: () => input.translationFailed(),
     watch: (figures) => daemonMetrics(make, figures),
     watchProcess: () => processMetrics(make),
   };

@@ -83,8 +83,10 @@ class Daemon {
       problems: () => views.problems(),
     });
     metrics.watchProcess();
-    const onFault = (collection: string, key: string, error: unknown): void =>
+    const onFault = (collection: string, key: string, error: unknown): void => {
+      metrics.translationFailed();
       log.scope('model').error({ collection, key, err: error }, 'fault in a translation; its last result stays in force');
+    };
     let identities: IdentityParts | undefined;
     let clusters: Clusters | undefined;
     const snapshot = new Snapshot(objects, {
@@ -111,6 +113,7 @@ class Daemon {
           snapshot.flush();
         } catch (error) {
           // What was translated before it stays in force; the next change tries again.
+          metrics.translationFailed();
           log.scope('model').error({ err: error }, 'fault while a change was translated');
         }
         metrics.flushed();

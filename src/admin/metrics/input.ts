@@ -9,6 +9,8 @@ export interface InputMetrics {
   received(kind: string, event: ObjectEvent): void;
   /** Milliseconds that the translation took, and from the first change to its end. */
   translated(tookMs: number, sinceChangeMs: number | undefined): void;
+  /** A fault of ours in a translation. */
+  translationFailed(): void;
   /** The collections of a cluster that cannot be read at present; what was last read of them stays in force. */
   stale(cluster: string, collections: readonly string[]): void;
   /** The cluster is not read any more. */
@@ -65,6 +67,7 @@ export function inputMetrics(make: Instruments): InputMetrics {
   ]);
   const translation = make.histogram('pilot_pushcontext_init_seconds', 'Translation of the changes of one flush');
   const debounce = make.histogram('pilot_debounce_time', 'From the first change to the end of its translation');
+  const faults = make.counter('mizzen_translation_faults_total', 'Faults of mizzen in a translation, whose last result stays in force');
   const syncErrors = make.counter('controller_sync_errors_total', 'Failures to list or watch a collection of a cluster', ['cluster']);
   const stale = make.gauge('mizzen_source_stale_collections', 'Collections of a cluster that cannot be read at present', ['cluster']);
   const known = new Map<string, ReadonlySet<string>>();
@@ -87,6 +90,7 @@ export function inputMetrics(make: Instruments): InputMetrics {
       translation.observe(tookMs / 1000);
       if (sinceChangeMs !== undefined) debounce.observe(sinceChangeMs / 1000);
     },
+    translationFailed: () => faults.inc(),
     stale: (cluster, collections) => {
       const before = known.get(cluster);
       const now = new Set(collections);
