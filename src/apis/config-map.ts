@@ -10,4 +10,9 @@ export const configMapBody = message({
 export type ConfigMapBody = Spec<typeof configMapBody>;
 export type ConfigMap = ConfigObject<'ConfigMap', ConfigMapBody>;
 
+/** Of the mesh configuration, in the namespace of the control plane; each revision has its own. */
+export function meshConfigMapName(revision: string): string {
+  return revision === 'default' ? 'istio' : `istio-${revision}`;
+}
+
 export const configMap = kubernetesKind({ kind: 'ConfigMap', plural: 'configmaps', group: '', body: 'object', schema: configMapBody });

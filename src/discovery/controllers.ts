@@ -4,6 +4,7 @@ import type { Controller } from '../controllers/controller.ts';
 import { runLeader } from '../controllers/leader.ts';
 import { systemClock } from '../kubernetes/clock.ts';
 import { LeaseElection } from '../kubernetes/lease.ts';
+import { faultLog } from './fault-log.ts';
 import type { Instance } from './options.ts';
 import type { ClusterAccess } from './origin.ts';
 
@@ -33,7 +34,7 @@ export function startControllers({ cluster, instance, controllers, log }: Contro
     namespace,
     name: leaseName(revision),
     holder: replica,
-    onFault: (error) => logger.warn({ err: error }, 'the leader election cannot reach its Lease'),
+    onFault: faultLog(logger, 'the leader election cannot reach its Lease'),
   });
   const stop = new AbortController();
   const running = runLeader(

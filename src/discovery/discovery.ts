@@ -140,6 +140,7 @@ class Daemon {
     const intake = new Intake({
       objects,
       namespace: options.instance.namespace,
+      revision: options.instance.revision,
       ...(meshConfig === undefined ? {} : { meshConfig }),
       changed: () => pacer.changed(),
       event: (kind, event) => metrics.configEvent(kind, event),

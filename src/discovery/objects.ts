@@ -1,5 +1,5 @@
 /** Puts what the sources deliver into the collections, and keeps the list of what is wrong with it. */
-import type { ConfigMap } from '../apis/config-map.ts';
+import { meshConfigMapName, type ConfigMap } from '../apis/config-map.ts';
 import { defaultMeshConfig } from '../apis/mesh-config.ts';
 import { meshConfigOf, type ParsedMeshConfig } from '../apis/mesh-config-parse.ts';
 import { keyOf, objectKey, type ObjectKey } from '../apis/object.ts';
@@ -11,6 +11,8 @@ export interface IntakeOptions {
   readonly objects: Objects;
   /** Where ConfigMap `istio` is. Default `istio-system`. */
   readonly namespace?: string;
+  /** Whose ConfigMap it is: `istio`, and `istio-<revision>` of others than the default one. */
+  readonly revision?: string;
   /** From a file: the ConfigMap does not count then. */
   readonly meshConfig?: ParsedMeshConfig;
   readonly changed: () => void;
@@ -26,7 +28,7 @@ export class Intake implements ObjectSink {
 
   constructor(options: IntakeOptions) {
     this.options = options;
-    this.meshConfigMap = objectKey('ConfigMap', options.namespace ?? 'istio-system', 'istio');
+    this.meshConfigMap = objectKey('ConfigMap', options.namespace ?? 'istio-system', meshConfigMapName(options.revision ?? 'default'));
     this.meshProblems = options.meshConfig?.problems ?? [];
     if (options.meshConfig !== undefined) options.objects.setMeshConfig({ config: options.meshConfig.config });
   }

@@ -47,6 +47,7 @@ export async function openSource(
     local: {
       transport,
       rootNamespace: instance.namespace,
+      revision: instance.revision,
       logger,
       ...(meshConfig !== undefined && { discoverySelectors: meshConfig.discoverySelectors ?? [] }),
     },

@@ -4,6 +4,7 @@ import type { Controller } from '../controllers/controller.ts';
 import { ReplicaRecords } from '../controllers/replica-records.ts';
 import { SingleReplica, type Replicas, type ReplicaState } from '../controllers/replicas.ts';
 import { systemClock } from '../kubernetes/clock.ts';
+import { faultLog } from './fault-log.ts';
 import type { Instance } from './options.ts';
 import type { ClusterAccess } from './origin.ts';
 
@@ -36,7 +37,7 @@ export function joinReplicas(options: {
     clock: systemClock,
     wallClock: Date.now,
     state,
-    onFault: (error) => log.warn({ err: error }, 'the Leases by which replicas know of each other'),
+    onFault: faultLog(log, 'the Leases by which replicas know of each other cannot be reached'),
   });
   const stop = new AbortController();
   const running = records.run(stop.signal);

@@ -58,8 +58,8 @@ describe('connectCluster', () => {
     const { transport } = connectCluster({ kubeconfig: path }, { maxAnswerBytes: 1000, timeoutMs: 50 });
     const signal = new AbortController().signal;
     await expect(transport.request({ method: 'GET', path: '/large' }, signal)).rejects.toThrow('larger than 1000 bytes');
-    await expect(transport.request({ method: 'GET', path: '/late' }, signal)).rejects.toThrow('no whole answer within 0.05 s');
-    await expect(transport.stream({ method: 'GET', path: '/late' }, signal)).rejects.toThrow('no whole answer within 0.05 s');
+    await expect(transport.request({ method: 'GET', path: '/late' }, signal)).rejects.toThrow('no whole answer in time');
+    await expect(transport.stream({ method: 'GET', path: '/late' }, signal)).rejects.toThrow('no whole answer in time');
     server.closeAllConnections();
     server.close();
   });

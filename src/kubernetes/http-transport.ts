@@ -42,7 +42,7 @@ export class HttpTransport implements Transport {
         chunks.push(chunk);
       }
     } catch (error) {
-      throw unreachable(error, this.server, within, this.timeoutMs);
+      throw unreachable(error, this.server, within);
     }
     return { status: response.statusCode ?? 0, body: parse(Buffer.concat(chunks).toString('utf8')) };
   }
@@ -84,7 +84,7 @@ export class HttpTransport implements Transport {
     };
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
     const sent = (this.server.protocol === 'https:' ? tlsRequest : plainRequest)(options, resolve);
-    sent.on('error', (error) => reject(unreachable(error, this.server, signal, this.timeoutMs)));
+    sent.on('error', (error) => reject(unreachable(error, this.server, signal)));
     sent.end(payload);
     return promise;
   }
@@ -98,8 +98,8 @@ function parse(text: string): unknown {
   }
 }
 
-function unreachable(error: unknown, server: URL, signal: AbortSignal, timeoutMs: number): ApiUnreachable {
+function unreachable(error: unknown, server: URL, signal: AbortSignal): ApiUnreachable {
   if (error instanceof ApiUnreachable) return error;
-  const why = signal.aborted ? `no whole answer within ${timeoutMs / 1000} s` : error instanceof Error ? error.message : String(error);
+  const why = signal.aborted ? 'no whole answer in time' : error instanceof Error ? error.message : String(error);
   return new ApiUnreachable(`API server ${server.host}: ${why}`, { cause: error });
 }

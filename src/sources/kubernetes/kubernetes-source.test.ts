@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { HttpTransport } from '../../kubernetes/http-transport.ts';
 import { FakeApiServer } from '../../kubernetes/testing/fake-api-server.ts';
 import { RecordingSink } from '../testing/recording-sink.ts';
@@ -193,5 +193,90 @@ describe('KubernetesSource', () => {
       cluster.sink.problems.some((p) => p.message.includes('grant get, list and watch on endpointslices.discovery.k8s.io')),
     );
     expect(cluster.sink.changes.every((change) => change.deletes.length === 0)).toBe(true);
+  });
+
+  describe('of several control planes side by side', () => {
+    const virtualServices = '/apis/networking.istio.io/v1/virtualservices';
+    const tags = '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations';
+    const labelled = (labels: Record<string, string>) => ({ metadata: { labels } });
+    const route = (host: string) => ({ hosts: [host], http: [{ route: [{ destination: { host } }] }] });
+
+    function written(): Cluster {
+      const cluster = new Cluster();
+      cluster.served['networking.istio.io/v1'] = ['virtualservices'];
+      const { server } = cluster;
+      server.put(paths.namespaces, '', 'shop', {}, labelled({ 'istio.io/rev': 'canary' }));
+      server.put(virtualServices, 'shop', 'of-all', route('a'));
+      server.put(virtualServices, 'shop', 'of-default', route('b'), labelled({ 'istio.io/rev': 'default' }));
+      server.put(virtualServices, 'shop', 'of-canary', route('c'), labelled({ 'istio.io/rev': 'canary' }));
+      server.put(virtualServices, 'shop', 'of-prod', route('d'), labelled({ 'istio.io/rev': 'prod' }));
+      server.put(paths.configMaps, 'istio-system', 'istio', undefined, { data: { mesh: 'trustDomain: one' } });
+      server.put(paths.configMaps, 'istio-system', 'istio-canary', undefined, { data: { mesh: 'trustDomain: two' } });
+      return cluster;
+    }
+
+    it('reads what is labelled for its revision, and what is not labelled', async () => {
+      const cluster = written();
+      await (
+        await cluster.start({ revision: 'canary' })
+      ).ready;
+      expect(cluster.keys()).toEqual([
+        'ConfigMap/istio-system/istio-canary',
+        'Namespace//shop',
+        'VirtualService/shop/of-all',
+        'VirtualService/shop/of-canary',
+      ]);
+    });
+
+    it('reads what is labelled for a tag while the tag points at it', async () => {
+      const cluster = written();
+      const tag = (revision: string) => labelled({ 'istio.io/tag': 'prod', 'istio.io/rev': revision });
+      cluster.server.put(tags, '', 'istio-revision-tag-prod', undefined, tag('default'));
+      await (
+        await cluster.start()
+      ).ready;
+      const ofDefault = ['ConfigMap/istio-system/istio', 'Namespace//shop', 'VirtualService/shop/of-all', 'VirtualService/shop/of-default'];
+      expect(cluster.keys()).toEqual([...ofDefault, 'VirtualService/shop/of-prod']);
+      cluster.server.put(tags, '', 'istio-revision-tag-prod', undefined, tag('canary'));
+      await cluster.sink.until(() => !cluster.keys().includes('VirtualService/shop/of-prod'));
+      expect(cluster.keys()).toEqual(ofDefault);
+      cluster.server.put(tags, '', 'istio-revision-tag-prod', undefined, tag('default'));
+      await cluster.sink.until(() => cluster.keys().includes('VirtualService/shop/of-prod'));
+      cluster.server.delete(tags, '', 'istio-revision-tag-prod');
+      await cluster.sink.until(() => !cluster.keys().includes('VirtualService/shop/of-prod'));
+    });
+
+    it('follows a label that changes', async () => {
+      const cluster = written();
+      await (
+        await cluster.start()
+      ).ready;
+      cluster.server.put(virtualServices, 'shop', 'of-default', route('b'), labelled({ 'istio.io/rev': 'canary' }));
+      await cluster.sink.until(() => !cluster.keys().includes('VirtualService/shop/of-default'));
+      cluster.server.put(virtualServices, 'shop', 'of-canary', route('c'), labelled({ 'istio.io/rev': 'default' }));
+      await cluster.sink.until(() => cluster.keys().includes('VirtualService/shop/of-canary'));
+    });
+  });
+
+  it('is not ready while something may not be read, and says what; what has no effect it does not wait for', async () => {
+    const cluster = new Cluster();
+    cluster.served['networking.istio.io/v1'] = ['proxyconfigs', 'virtualservices'];
+    let refused: readonly string[] = ['/virtualservices', '/proxyconfigs', '/mutatingwebhookconfigurations'];
+    const source = await cluster.start();
+    const { intercept } = cluster.server;
+    cluster.server.intercept = (request, response) => {
+      if (!refused.some((path) => request.url?.split('?')[0]?.endsWith(path))) return intercept?.(request, response) ?? false;
+      response.writeHead(403, { 'content-type': 'application/json' });
+      response.end(JSON.stringify({ kind: 'Status', message: 'forbidden' }));
+      return true;
+    };
+    const grant = 'the API server refuses virtualservices: forbidden; grant get, list and watch on virtualservices.networking.istio.io';
+    await vi.waitFor(() => expect(source.waitingFor()).toEqual([grant]));
+    expect(source.problems().map(({ message }) => message)).toContain(grant);
+    expect(cluster.sink.changes).toEqual([]);
+    refused = refused.slice(1);
+    await source.ready;
+    expect(source.waitingFor()).toEqual([]);
+    expect(source.problems().map(({ object }) => object)).toEqual(['MutatingWebhookConfiguration//', 'ProxyConfig//']);
   });
 });

@@ -9,12 +9,13 @@ import { systemClock, type Clock } from '../../kubernetes/clock.ts';
 import { Discovery } from '../../kubernetes/discovery.ts';
 import type { Change } from '../../kubernetes/held.ts';
 import { ListWatch, type ListWatchFault, type ListWatchLimits } from '../../kubernetes/listwatch.ts';
-import type { RawObject } from '../../kubernetes/list.ts';
+import { isRecord, type RawObject } from '../../kubernetes/list.ts';
 import type { Transport } from '../../kubernetes/transport.ts';
 import type { ObjectSink, ObjectSource, ObservedObjects, SourceLogger } from '../source.ts';
 import { Inventory } from './inventory.ts';
 import { NamespaceSelection, type LabelSelector } from './selection.ts';
-import { isBuiltIn, metadataAccept, pathOf, remoteStreams, streamsOf, type Stream } from './streams.ts';
+import { RevisionSelection, revisionLabel, tagLabel } from './revision.ts';
+import { isBuiltIn, isTags, metadataAccept, pathOf, remoteStreams, type Stream, streamsOf } from './streams.ts';
 
 export interface KubernetesSourceOptions {
   readonly transport: Transport;
@@ -22,6 +23,8 @@ export interface KubernetesSourceOptions {
   readonly cluster?: string;
   /** Where ConfigMap `istio` is. Default `istio-system`. */
   readonly rootNamespace?: string;
+  /** Which of several control planes reads: configuration of others is left out. Default `default`. */
+  readonly revision?: string;
   /** In place of those of ConfigMap `istio`; a remote cluster's are given it by whoever reads that. */
   readonly discoverySelectors?: readonly LabelSelector[];
   /** Those of ConfigMap `istio`, whenever they change. */
@@ -61,12 +64,14 @@ export class KubernetesSource implements ObjectSource {
   private readonly discovery: Discovery;
   private readonly inventory: Inventory;
   private readonly selection = new NamespaceSelection();
+  private readonly revision: RevisionSelection;
   private readonly watched: readonly Watched[];
   private readonly unsynced: Set<Watched>;
   private sink: ObjectSink | undefined;
   private loaded = false;
   private cancelDelivery: (() => void) | undefined;
   private cancelRelist: (() => void) | undefined;
+  private readonly toRelist = new Set<Watched>();
   private readonly resolveReady: () => void;
   private readonly rejectReady: (error: unknown) => void;
   /** Called when namespaces and mesh configuration are known: what is read of the others depends on both. */
@@ -78,7 +83,9 @@ export class KubernetesSource implements ObjectSource {
     this.discovery = new Discovery({ transport: options.transport, clock: this.clock });
     this.inventory = new Inventory(options.cluster);
     if (options.discoverySelectors !== undefined) this.selection.setSelectors(options.discoverySelectors);
-    const streams = options.cluster === undefined ? streamsOf(options.rootNamespace ?? 'istio-system') : remoteStreams();
+    const { rootNamespace = 'istio-system', revision = 'default' } = options;
+    this.revision = new RevisionSelection(revision);
+    const streams = options.cluster === undefined ? streamsOf(rootNamespace, revision) : remoteStreams();
     this.watched = streams.map((stream) => this.watchOf(stream));
     this.unsynced = new Set(this.watched);
     const { promise, resolve, reject } = Promise.withResolvers<void>();
@@ -150,6 +157,7 @@ export class KubernetesSource implements ObjectSource {
           return {
             path: pathOf(stream, version),
             ...(stream.fieldSelector !== undefined && { fieldSelector: stream.fieldSelector }),
+            ...(stream.labelSelector !== undefined && { labelSelector: stream.labelSelector }),
             ...(stream.metadataOnly === true && { accept: metadataAccept }),
           };
         },
@@ -164,19 +172,43 @@ export class KubernetesSource implements ObjectSource {
   }
 
   private wants(stream: Stream, object: RawObject): boolean {
+    if (stream.ofRevision === true && isRecord(object.metadata['labels']) && !this.revision.has(object.metadata['labels'])) return false;
     return stream.namespace !== undefined || this.selection.has(object.metadata.namespace ?? '');
   }
 
   private changed(watched: Watched, change: Change<Raw>): void {
     const { stream } = watched;
+    if (isTags(stream)) {
+      this.setTags(change);
+      this.synced(watched);
+      return;
+    }
     for (const raw of change.upserts.values()) this.selectBy(this.inventory.put(stream, watched.apiVersion, raw));
     for (const key of change.deletes) {
       const slash = key.indexOf('/');
       const gone = this.inventory.delete(stream, key.slice(0, slash), key.slice(slash + 1));
       if (gone !== undefined) this.deselectBy(gone);
     }
-    if (this.unsynced.delete(watched) && ![...this.unsynced].some(decidesSelection)) this.selectionKnown();
+    this.synced(watched);
     this.schedule();
+  }
+
+  private synced(watched: Watched): void {
+    if (!this.unsynced.delete(watched)) return;
+    if (![...this.unsynced].some(decidesSelection)) this.selectionKnown();
+    this.schedule();
+  }
+
+  private setTags(change: Change<Raw>): void {
+    let changed = false;
+    for (const [key, { metadata }] of change.upserts) {
+      const labels = isRecord(metadata) && isRecord(metadata['labels']) ? metadata['labels'] : {};
+      const { [tagLabel]: tag, [revisionLabel]: revision } = labels;
+      const known = typeof tag === 'string' && typeof revision === 'string';
+      if (this.revision.setTag(key, known ? { tag, revision } : undefined)) changed = true;
+    }
+    for (const key of change.deletes) if (this.revision.setTag(key, undefined)) changed = true;
+    if (changed) this.readAnew((stream) => stream.ofRevision === true);
   }
 
   private selectBy(object: ConfigObject | undefined): void {
@@ -200,13 +232,15 @@ export class KubernetesSource implements ObjectSource {
   }
 
   /** What was left out on arrival is nowhere: only a list brings it. */
-  private readAnew(): void {
+  private readAnew(
+    which: (stream: Stream) => boolean = ({ kind, namespace }) => kind.scope === 'Namespaced' && namespace === undefined,
+  ): void {
     if ([...this.unsynced].some(decidesSelection)) return;
+    for (const watched of this.watched) if (which(watched.stream)) this.toRelist.add(watched);
     this.cancelRelist ??= this.clock.after(relistAfterMs, () => {
       this.cancelRelist = undefined;
-      for (const { stream, watch } of this.watched) {
-        if (stream.kind.scope === 'Namespaced' && stream.namespace === undefined) watch.relist();
-      }
+      for (const { watch } of this.toRelist) watch.relist();
+      this.toRelist.clear();
     });
   }
 
@@ -214,7 +248,7 @@ export class KubernetesSource implements ObjectSource {
     const { stream } = watched;
     watched.fault = fault;
     // Of everything else a lack would be served: routes that are missing, or denials.
-    if (fault?.type === 'refused' && stream.optional === true) this.unsynced.delete(watched);
+    if (fault?.type === 'refused' && stream.optional === true) this.synced(watched);
     const { cluster, onFaults } = this.options;
     const fields = {
       ...(cluster !== undefined && { cluster }),
@@ -250,7 +284,7 @@ export class KubernetesSource implements ObjectSource {
 }
 
 function decidesSelection({ stream }: Watched): boolean {
-  return stream.kind.kind === 'Namespace' || stream.kind.kind === 'ConfigMap';
+  return stream.kind.kind === 'Namespace' || stream.kind.kind === 'ConfigMap' || isTags(stream);
 }
 
 function namesOf({ name, kind }: Stream): { readonly collection: string; readonly resource: string } {
