@@ -24,7 +24,7 @@ test('connected proxies, services and uptime are read at the scrape', async () =
   m.streams.connected(fakeStream('details'));
   m.streams.disconnected(page, 'gone');
   nowMs += 2500;
-  expect(await scraped(m, 'pilot_xds{')).toEqual(['pilot_xds{version="0.1.0"} 1']);
+  expect(await scraped(m, 'pilot_xds{')).toEqual(['pilot_xds{version="envoy-1.40.0"} 1']);
   expect(await scraped(m, 'pilot_info')).toEqual(['pilot_info{version="0.1.0"} 1']);
   expect(await scraped(m, 'istiod_uptime_seconds')).toEqual(['istiod_uptime_seconds 2.5']);
   expect(await scraped(m, 'pilot_services')).toEqual(['pilot_services 12']);
@@ -130,7 +130,7 @@ test('a rejection is counted for good, and shown by proxy until the type is acce
   const [page, again] = [fakeStream('page'), fakeStream('page')];
   m.streams.connected(page);
   m.streams.rejected(page, routeType, ['8080'], 'Only unique values for domains', 13);
-  const node = 'node="sidecar~10.0.0.1~page.shop~shop.svc.cluster.local"';
+  const node = 'node="page.shop"';
   expect(await scraped(m, 'pilot_xds_rds_reject')).toEqual([`pilot_xds_rds_reject{${node},err="Internal"} 1`]);
   m.streams.acked(page, routeType, 'n2', 12);
   expect(await scraped(m, 'pilot_xds_rds_reject')).toEqual([]);
@@ -142,6 +142,22 @@ test('a rejection is counted for good, and shown by proxy until the type is acce
   m.streams.disconnected(again, 'gone');
   expect(await scraped(m, 'pilot_xds_rds_reject')).toEqual([]);
   expect(await scraped(m, 'pilot_total_xds_rejects')).toEqual(['pilot_total_xds_rejects{type="rds"} 3']);
+});
+
+test('proxies are counted by the version that they say, of which there are not too many', async () => {
+  const m = metrics();
+  const streams = Array.from({ length: 60 }, (_, i) => {
+    const stream = fakeStream(`page-${i}`);
+    const metadata = { ISTIO_VERSION: i < 3 ? '1.32.0' : `made up ${i} ${'x'.repeat(1000)}` };
+    return { ...stream, subscription: { ...stream.subscription, node: { ...stream.subscription.node, metadata } } };
+  });
+  for (const stream of streams) m.streams.connected(stream);
+  for (const stream of streams.slice(1, 2)) m.streams.disconnected(stream, 'gone');
+  const shown = await scraped(m, 'pilot_xds{');
+  expect(shown[0]).toBe('pilot_xds{version="1.32.0"} 2');
+  expect(shown.length).toBe(51);
+  expect(Math.max(...shown.map((line) => line.length))).toBeLessThan(100);
+  expect(shown.at(-1)).toBe('pilot_xds{version="other"} 8');
 });
 
 test('types that a stream makes up share one series', async () => {

@@ -70,7 +70,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
   });
   qualityMetrics(make, { problems: options.problems ?? (() => []), nowMs });
   const input = inputMetrics(make);
-  const push = pushMetrics(make, { version, nowMs });
+  const push = pushMetrics(make, { nowMs });
   /** From the start of a translation to the moment that its result is visible: the streams begin to send within the flush. */
   let translation: { readonly startMs: number; endMs?: number } | undefined;
   return {

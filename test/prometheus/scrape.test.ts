@@ -104,7 +104,7 @@ describeWithPrometheus('a real Prometheus', () => {
     folder.write('mesh/ratings.yaml', service('ratings'));
     await prometheus.eventually('pilot_total_xds_rejects{type="cds"}', (rejects) => rejects >= 1);
     const [shown] = await prometheus.query('pilot_xds_cds_reject');
-    expect(shown).toMatchObject({ labels: { node: node('page').id, err: 'Internal' }, value: 1 });
+    expect(shown).toMatchObject({ labels: { node: 'page.shop', err: 'Internal' }, value: 1 });
     await prometheus.eventually('mizzen_config_problems{kind="Service",reason="Refused"}', (problems) => problems >= 1);
     proxy().accept(clusterType);
     folder.write('mesh/ratings.yaml', service('ratings').replace('port: 80', 'port: 81'));

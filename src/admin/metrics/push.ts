@@ -4,6 +4,7 @@ import type { Part, StreamObserver, StreamStatus, TypeUrl } from '../../xds/sour
 import { Convergence } from './convergence.ts';
 import type { Instruments } from './instruments.ts';
 import { rejectMetrics } from './rejects.ts';
+import { ProxyVersions } from './proxy-versions.ts';
 import { typeLabel, typeUrlLabel } from './type-label.ts';
 
 export interface PushMetrics {
@@ -21,7 +22,7 @@ export interface PushMetrics {
 
 const sizeBuckets = [1, 10_000, 1_000_000, 4_000_000, 10_000_000, 40_000_000];
 
-export function pushMetrics(make: Instruments, options: { readonly version: string; readonly nowMs: () => number }): PushMetrics {
+export function pushMetrics(make: Instruments, options: { readonly nowMs: () => number }): PushMetrics {
   const pushes = make.counter(
     'pilot_xds_pushes',
     'Responses sent, by type; TYPE_senderr: streams ended because nothing was read of a response',
@@ -63,12 +64,10 @@ export function pushMetrics(make: Instruments, options: { readonly version: stri
     ['delta', 0],
     ['sotw', 0],
   ]);
-  make.collect('pilot_xds', 'Proxies connected, by version of the control plane', ['version'], (gauge) =>
-    gauge.set(
-      { version: options.version },
-      [...connected.values()].reduce((a, b) => a + b),
-    ),
-  );
+  const versions = new ProxyVersions();
+  make.collect('pilot_xds', 'Proxies connected, by their version', ['version'], (gauge) => {
+    for (const [version, proxies] of versions.counts) gauge.set({ version }, proxies);
+  });
   make.collect('mizzen_xds_streams', 'Streams, by form of ADS', ['protocol'], (gauge) => {
     for (const [protocol, count] of connected) gauge.set({ protocol }, count);
   });
@@ -89,10 +88,12 @@ export function pushMetrics(make: Instruments, options: { readonly version: stri
     streams: {
       connected: (stream) => {
         count(stream, 1);
+        versions.connected(stream);
         convergence.connected(stream);
       },
       disconnected: (stream) => {
         count(stream, -1);
+        versions.disconnected(stream);
         convergence.disconnected(stream);
         rejects.forget(stream);
       },

@@ -1,5 +1,6 @@
 /** What proxies have refused. */
 import type { StreamStatus, TypeUrl } from '../../xds/source.ts';
+import { proxyName } from '../streams.ts';
 import type { Instruments } from './instruments.ts';
 import { typeLabel } from './type-label.ts';
 
@@ -61,7 +62,7 @@ export function rejectMetrics(make: Instruments): RejectMetrics {
     const err = rejected.get(stream)?.get(type);
     if (err === undefined) return;
     rejected.get(stream)?.delete(type);
-    const node = stream.subscription.node.id;
+    const node = proxyName(stream.subscription.node.id);
     const key = `${type} ${err} ${node}`;
     const left = (holders.get(key) ?? 1) - 1;
     if (left > 0) holders.set(key, left);
@@ -79,7 +80,7 @@ export function rejectMetrics(make: Instruments): RejectMetrics {
       if (gauge === undefined) return;
       drop(stream, type);
       const err = codeName(code);
-      const node = stream.subscription.node.id;
+      const node = proxyName(stream.subscription.node.id);
       gauge.set({ node, err }, 1);
       const key = `${type} ${err} ${node}`;
       holders.set(key, (holders.get(key) ?? 0) + 1);
