@@ -18,6 +18,8 @@ export interface ObjectReport {
   readonly object: string;
   /** It was read and was not deleted since. */
   readonly exists: boolean;
+  /** It is in force, or something is said of it: not so for an object that another control plane is meant to read. */
+  readonly read: boolean;
   /** As it was last seen, also where that version was refused. */
   readonly resourceVersion?: string;
   readonly generation?: number;

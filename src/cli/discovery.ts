@@ -20,6 +20,7 @@ export interface DiscoveryFlags {
   readonly meshConfig?: string;
   readonly namespace?: string;
   readonly revision?: string;
+  readonly status: boolean;
   readonly clusterId?: string;
   readonly grpcAddress: ListenAddress;
   readonly secureGrpcAddress: ListenAddress;
@@ -50,6 +51,7 @@ export function discoveryCommand(): Command {
     )
     .option('--mesh-config <file>', 'a MeshConfig file in place of ConfigMap istio in namespace istio-system')
     .option('--namespace <name>', 'where the control plane lives; the default is $POD_NAMESPACE, else istio-system')
+    .option('--no-status', 'write no conditions into the status of objects, and no Events')
     .option('--revision <name>', 'which of several control planes this is; the default is $REVISION, else "default"')
     .option('--cluster-id <id>', 'of the cluster whose API server is read; the default is $CLUSTER_ID, else "Kubernetes"')
     .addOption(listen('--grpc-address', 'xDS in plaintext, without identity and private keys', '127.0.0.1:15010'))
@@ -147,6 +149,7 @@ export function discoveryOptions(flags: DiscoveryFlags, env: Readonly<Record<str
       ...memoryLimit(flags.memoryLimit ?? memoryLimitOfGroup()),
     },
     remoteClusterTimeoutMs: flags.remoteClusterTimeout ?? remoteClusterTimeout(env),
+    writeStatus: flags.status,
     logLevels: flags.logLevel,
     certificateTtlMs: flags.certificateTtl,
     rotation: {

@@ -14,6 +14,7 @@ import { tokenCommand } from './token.ts';
 import { translateCommand } from './translate.ts';
 import { validateCommand } from './validate.ts';
 import { versionCommand } from './version.ts';
+import { waitCommand } from './wait.ts';
 
 export function buildProgram(): Command {
   const program = new Command('mizzen')
@@ -31,6 +32,7 @@ export function buildProgram(): Command {
     caCommand(),
     proxyStatusCommand(),
     proxyConfigCommand(),
+    waitCommand(),
     remoteClustersCommand(),
     versionCommand(),
     completionCommand(() => program),

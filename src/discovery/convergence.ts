@@ -86,6 +86,7 @@ export class ConvergenceDesk implements ConvergencePage {
     return {
       object,
       exists: read !== undefined || seen !== undefined || problems.length > 0,
+      read: read !== undefined || problems.length > 0,
       ...(resourceVersion !== undefined && { resourceVersion }),
       ...(generation !== undefined && { generation }),
       ...(origin !== undefined && { origin }),

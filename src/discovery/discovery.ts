@@ -42,6 +42,7 @@ import { openSource } from './origin.ts';
 import { XdsPorts } from './ports.ts';
 import { joinReplicas } from './replicas.ts';
 import { NackProblems } from './rejections.ts';
+import { ChangeSignals, statusController } from './status.ts';
 import { StreamControl } from './stream-control.ts';
 
 /** Runs until the signal; resolves when everything is closed. Rejects when it cannot start. */
@@ -154,9 +155,13 @@ class Daemon {
       pacer.changed();
     }, metrics);
     const streams = new StreamRegistry();
+    const changes = new ChangeSignals();
     let tracked: () => Iterable<TrackedStream> = () => [];
     const convergence = new Convergence({ snapshot, streams: () => tracked() });
-    const rejections = new NackProblems({ changedLast: (among) => convergence.changedLast(among) });
+    const rejections = new NackProblems({
+      changedLast: (among) => convergence.changedLast(among),
+      onChange: (blamed) => changes.tell(blamed),
+    });
     let leadership: Leadership | undefined;
     let caProblems = (): Problem[] => [];
     const views: AdminViews = {
@@ -272,7 +277,7 @@ class Daemon {
       source: snapshot,
       limits: { maxAgeMs: options.streams.maxAgeMs },
       random: Math.random,
-      observer: combineObservers(streams, rejections, reporter, metrics.streams, streamLog(log.scope('ads'))),
+      observer: combineObservers(streams, changes, rejections, reporter, metrics.streams, streamLog(log.scope('ads'))),
       meter: metrics.meter,
       controlPlane: `mizzen ${options.version}`,
       now: steadyNow,
@@ -322,7 +327,24 @@ class Daemon {
         options,
         log,
       });
-      const elected = startControllers({ cluster, instance: options.instance, controllers: [...joined.controllers, ...ofCa], log });
+      const { observed } = source;
+      const ofStatus =
+        observed === undefined || !options.writeStatus
+          ? []
+          : [
+              statusController({
+                cluster,
+                observed,
+                snapshot,
+                convergence: progress,
+                problems: views.problems,
+                changes,
+                replicas: joined.replicas,
+                log,
+              }),
+            ];
+      const controllers = [...joined.controllers, ...ofCa, ...ofStatus];
+      const elected = startControllers({ cluster, instance: options.instance, controllers, log });
       leadership = elected;
       metrics.make.read('mizzen_leader', '1 while this replica leads: it alone writes to the cluster', () => (elected.leading ? 1 : 0));
       this.closers.push(() => elected.stop());

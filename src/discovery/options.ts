@@ -68,6 +68,8 @@ export interface DiscoveryOptions {
   /** Readiness. */
   readonly http: ListenAddress;
   readonly streams: StreamPolicy;
+  /** Conditions and Events are written to the cluster. */
+  readonly writeStatus: boolean;
   /** How long a start waits for remote clusters. */
   readonly remoteClusterTimeoutMs: number;
   readonly logLevels: LogLevels;

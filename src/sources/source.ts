@@ -28,8 +28,8 @@ export interface Observed {
 export interface ObservedObjects {
   get(object: ObjectKey): Observed | undefined;
   keys(): Iterable<ObjectKey>;
-  /** Called when one comes, has another version or goes. Returns the function that ends it. */
-  listen(handler: (object: ObjectKey) => void): () => void;
+  /** Called when one comes, has another version or goes; `changed` where more than its status differs. Returns the function that ends it. */
+  listen(handler: (object: ObjectKey, changed: boolean) => void): () => void;
 }
 
 export interface ObjectSource {

@@ -6,7 +6,7 @@ import type { WatchedKind } from './streams.ts';
 
 export class ObservedVersions implements ObservedObjects {
   private readonly versions = new Map<ObjectKey, Observed>();
-  private readonly handlers = new Set<(object: ObjectKey) => void>();
+  private readonly handlers = new Set<(object: ObjectKey, changed: boolean) => void>();
 
   /** `raw`: as it was trimmed. */
   put(kind: WatchedKind, apiVersion: string, { metadata, status }: Readonly<Record<string, unknown>>): void {
@@ -14,6 +14,7 @@ export class ObservedVersions implements ObservedObjects {
     const { name, namespace, resourceVersion, generation } = metadata;
     if (typeof name !== 'string' || typeof resourceVersion !== 'string') return;
     const key = objectKey(kind.kind, typeof namespace === 'string' ? namespace : '', name);
+    const before = this.versions.get(key);
     const conditions = isRecord(status) && typeof status['conditions'] === 'string' ? status['conditions'] : '';
     this.versions.set(key, {
       apiVersion,
@@ -21,11 +22,12 @@ export class ObservedVersions implements ObservedObjects {
       ...(typeof generation === 'number' && { generation }),
       conditions,
     });
-    this.tell(key);
+    // What has no generation is compared by content, by whoever reads it.
+    this.tell(key, before === undefined || (generation !== undefined && before.generation !== generation));
   }
 
   delete(key: ObjectKey): void {
-    if (this.versions.delete(key)) this.tell(key);
+    if (this.versions.delete(key)) this.tell(key, true);
   }
 
   get(object: ObjectKey): Observed | undefined {
@@ -36,13 +38,13 @@ export class ObservedVersions implements ObservedObjects {
     return this.versions.keys();
   }
 
-  listen(handler: (object: ObjectKey) => void): () => void {
+  listen(handler: (object: ObjectKey, changed: boolean) => void): () => void {
     this.handlers.add(handler);
     return () => this.handlers.delete(handler);
   }
 
-  private tell(key: ObjectKey): void {
-    for (const handler of this.handlers) handler(key);
+  private tell(key: ObjectKey, changed: boolean): void {
+    for (const handler of this.handlers) handler(key, changed);
   }
 }
 
