@@ -10,6 +10,8 @@ import { externalName, inlineWorkloads } from './workloads.ts';
 export interface ServiceEndpoints {
   /** In the order of address, port and object. */
   readonly endpoints: readonly Endpoint[];
+  /** Known and not ready, in the same order: what Envoy has to know of where it prefers some endpoints to others. */
+  readonly notReady: readonly Endpoint[];
   /** Distinct SPIFFE ids of the endpoints, sorted. */
   readonly identities: readonly string[];
   /** Endpoints that are left out until their pod is known. */
@@ -18,7 +20,7 @@ export interface ServiceEndpoints {
 
 /** Reads through the mesh, so that an endpoint's change costs the services that have it. */
 export function serviceEndpoints(mesh: Mesh, service: Service): ServiceEndpoints {
-  const { endpoints, pendingPods } = sliceEndpoints(mesh, service);
+  const { endpoints, notReady, pendingPods } = sliceEndpoints(mesh, service);
   const trustDomain = mesh.objects.meshConfig().trustDomain;
   for (const workload of workloadsOf(mesh, service)) {
     const mtls = mesh.peerAuthentication(workload.namespace, workload.labels);
@@ -41,16 +43,16 @@ export function serviceEndpoints(mesh: Mesh, service: Service): ServiceEndpoints
           health: workload.healthy ? 'healthy' : 'unhealthy',
           namespace: workload.namespace,
           workloadName: workload.name,
+          ...(workload.node !== undefined && { node: workload.node }),
           cluster: workload.cluster ?? mesh.clusterId,
           object: workload.object,
         });
       }
     }
   }
-  endpoints.sort(
-    (a, b) => compare(a.address, b.address) || a.port - b.port || compare(a.object, b.object) || compare(a.servicePort, b.servicePort),
-  );
-  return { endpoints, identities: [...new Set(endpoints.map((e) => e.identity).filter((i) => i !== ''))].sort(), pendingPods };
+  endpoints.sort(inOrder);
+  const identities = [...new Set(endpoints.map((e) => e.identity).filter((i) => i !== ''))].sort();
+  return { endpoints, notReady: notReady.toSorted(inOrder), identities, pendingPods };
 }
 
 function workloadsOf(mesh: Mesh, service: Service): Workload[] {
@@ -91,11 +93,15 @@ export function workloadPort(port: ServicePort, workload: WorkloadPorts): number
 
 /** Same endpoints in the same order, field by field. */
 export function sameEndpoints(a: ServiceEndpoints, b: ServiceEndpoints): boolean {
-  return (
-    a.pendingPods === b.pendingPods &&
-    a.endpoints.length === b.endpoints.length &&
-    a.endpoints.every((e, i) => sameEndpoint(e, b.endpoints[i]))
-  );
+  return a.pendingPods === b.pendingPods && sameList(a.endpoints, b.endpoints) && sameList(a.notReady, b.notReady);
+}
+
+function inOrder(a: Endpoint, b: Endpoint): number {
+  return compare(a.address, b.address) || a.port - b.port || compare(a.object, b.object) || compare(a.servicePort, b.servicePort);
+}
+
+function sameList(a: readonly Endpoint[], b: readonly Endpoint[]): boolean {
+  return a.length === b.length && a.every((endpoint, i) => sameEndpoint(endpoint, b[i]));
 }
 
 function sameEndpoint(a: Endpoint, b: Endpoint | undefined): boolean {
@@ -115,6 +121,7 @@ function sameEndpoint(a: Endpoint, b: Endpoint | undefined): boolean {
     a.health === b.health &&
     a.workloadName === b.workloadName &&
     a.hostname === b.hostname &&
+    a.node === b.node &&
     a.cluster === b.cluster &&
     a.object === b.object
   );

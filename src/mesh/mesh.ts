@@ -3,6 +3,7 @@ import type { AuthorizationPolicy } from '../apis/authorization-policy.ts';
 import type { DestinationRule } from '../apis/destination-rule.ts';
 import type { EndpointSlice } from '../apis/endpoint-slice.ts';
 import type { Gateway } from '../apis/gateway.ts';
+import type { Namespace } from '../apis/namespace.ts';
 import type { Node } from '../apis/node.ts';
 import { byAge, inCluster, keyOf, type ObjectKey } from '../apis/object.ts';
 import type { PeerAuthentication } from '../apis/peer-authentication.ts';
@@ -19,6 +20,7 @@ import { serviceEndpoints, sameEndpoints, type ServiceEndpoints } from './endpoi
 import { Extensions } from './extensions.ts';
 import { hostCandidates } from '../lib/host.ts';
 import { firstPair, matchesLabels } from '../lib/labels.ts';
+import { nodeLabel } from './locality.ts';
 import type {
   Locality,
   MeshAuthorizationPolicy,
@@ -35,6 +37,7 @@ import { fromPod, nodeLocality, sameLocality, sameWorkload } from './pods.ts';
 import { mergeRules, meshDestinationRule, meshVirtualService } from './routing.ts';
 import { fromKubernetesService, fromServiceEntry, visibleFrom } from './services.ts';
 import { serviceOfSlice } from './slices.ts';
+import { trafficDistributionAnnotation } from './traffic-distribution.ts';
 import { fromWorkloadEntry } from './workloads.ts';
 
 export interface MeshOptions {
@@ -91,8 +94,10 @@ export class Mesh {
   readonly virtualServicesByGateway: Index<MeshVirtualService>;
   readonly destinationRules: Derived<DestinationRule, MeshDestinationRule>;
   readonly rulesByHost: Index<MeshDestinationRule>;
+  /** Bucket `node`: services whose endpoints depend on the client's node. */
+  private readonly servicesByReach: Index<Service>;
   /** Label keys by which any rule's failoverPriority compares client and endpoint. */
-  readonly failoverLabels: Index<MeshDestinationRule>;
+  private readonly failoverLabels: Index<MeshDestinationRule>;
   readonly gateways: Derived<Gateway, MeshGateway>;
   /** By `key=value` of the selector's first pair; empty: selects every gateway proxy. */
   readonly gatewaysBySelector: Index<MeshGateway>;
@@ -113,11 +118,22 @@ export class Mesh {
     this.clusterId = options.clusterId ?? 'Kubernetes';
     this.cluster = options.cluster;
 
+    // What a namespace says to its services apart from all else that changes in it.
+    const distributions = new Derived<Namespace, string>({
+      name: 'namespaceTrafficDistributions',
+      from: kinds.Namespace,
+      compute: (_k, o) => o.annotations[trafficDistributionAnnotation],
+      equals: Object.is,
+      onFault,
+    });
     const fromKubernetes = new Derived({
       name: 'kubernetesServices',
       from: kinds.Service,
+      reads: [distributions],
       compute: (_k, o) => {
-        const service = fromKubernetesService(o, objects.meshConfig());
+        const service = fromKubernetesService(o, objects.meshConfig(), () =>
+          distributions.get(`/${o.namespace}${inCluster(o.origin.cluster)}`),
+        );
         return service.cluster === this.cluster || !isClusterLocal(service.host, objects.meshConfig()) ? [service] : undefined;
       },
       onFault,
@@ -125,7 +141,8 @@ export class Mesh {
     const fromEntries = new Derived({
       name: 'serviceEntries',
       from: kinds.ServiceEntry,
-      compute: (_k, o) => fromServiceEntry(o, objects.meshConfig()),
+      reads: [distributions],
+      compute: (_k, o) => fromServiceEntry(o, objects.meshConfig(), () => distributions.get(`/${o.namespace}`)),
       onFault,
     });
     this.services = new Flat<Service>({
@@ -141,6 +158,7 @@ export class Mesh {
     this.servicesByPattern = this.services.index((s) => hostCandidates(s.host));
     this.servicesByNamespacePattern = this.services.index((s) => hostCandidates(s.host).map((pattern) => `${s.namespace}|${pattern}`));
     this.servicesByAddress = this.services.index((s) => s.addresses);
+    this.servicesByReach = this.services.index((s) => (reachesNode(s) ? ['node'] : []));
     this.servicesBySelector = this.services.index((s) => {
       const pair = s.selector === undefined ? undefined : firstPair(s.selector);
       return pair === undefined ? [] : [`${s.namespace}|${pair}`];
@@ -278,6 +296,16 @@ export class Mesh {
     return undefined;
   }
 
+  /** Whether endpoints are preferred by a label that the client has, somewhere in the mesh. Recorded. */
+  comparesLabel(key: string): boolean {
+    return this.failoverLabels.has(key) || (this.objects.meshConfig().localityLbSetting.failoverPriority ?? []).includes(key);
+  }
+
+  /** Whether it matters for any service on which node the client is. Recorded. */
+  dependsOnNode(): boolean {
+    return this.servicesByReach.has('node') || this.comparesLabel(nodeLabel);
+  }
+
   private mergeAt(key: string): MeshDestinationRule | undefined {
     const [from = '', pattern = '', client = ''] = key.split('|');
     const rules: MeshDestinationRule[] = [];
@@ -381,6 +409,11 @@ export class Mesh {
       .filter((s) => matchesLabels(s.selector ?? {}, labels))
       .sort(preferService);
   }
+}
+
+/** Also of services that find no endpoints by EDS, which only costs parts that stay empty. */
+function reachesNode(service: Service): boolean {
+  return service.trafficDistribution === 'PreferSameNode' || service.nodeLocal === true;
 }
 
 function failoverPriorities({ spec }: MeshDestinationRule): string[] {

@@ -4,6 +4,7 @@ import type { AuthorizationPolicySpec } from '../apis/authorization-policy.ts';
 import type { DestinationRuleSpec } from '../apis/destination-rule.ts';
 import type { GatewaySpec } from '../apis/gateway.ts';
 import type { VirtualServiceSpec } from '../apis/virtual-service.ts';
+import type { TrafficDistribution } from './traffic-distribution.ts';
 
 /** Application protocol of a port; `auto` when nothing declares it and it is sniffed. */
 export type Protocol = 'http' | 'http2' | 'grpc' | 'grpc-web' | 'https' | 'tls' | 'tcp' | 'mongo' | 'mysql' | 'redis' | 'udp' | 'auto';
@@ -41,6 +42,10 @@ export interface Service {
   readonly headless: boolean;
   /** Endpoints count before they are ready: the Service's `publishNotReadyAddresses`. */
   readonly publishNotReady?: true;
+  /** Endpoints near the client come first; absent: all are equal. */
+  readonly trafficDistribution?: TrafficDistribution;
+  /** Only endpoints of the client's node: `internalTrafficPolicy: Local`. */
+  readonly nodeLocal?: true;
   /** `*` or namespaces; defaults and `.` are resolved. */
   readonly exportTo: readonly string[];
   /** Subject alternative names that a ServiceEntry declares. */
@@ -80,6 +85,8 @@ export interface Workload {
   /** Has a sidecar that accepts mutual TLS (label security.istio.io/tlsMode=istio). */
   readonly meshTls: boolean;
   readonly healthy: boolean;
+  /** Name of the node that a pod runs on. */
+  readonly node?: string;
   /** Id of the remote cluster that it runs in; absent: the cluster whose configuration is read. */
   readonly cluster?: string;
 }
@@ -102,6 +109,8 @@ export interface Endpoint {
   readonly workloadName: string;
   /** Of a pod that has a name of its own under its headless Service. */
   readonly hostname?: string;
+  /** Name of the node that it runs on. */
+  readonly node?: string;
   /** Id of the cluster that it is in. */
   readonly cluster: string;
   readonly object: ObjectKey;
@@ -174,6 +183,8 @@ export interface Proxy {
   readonly labels: Readonly<Record<string, string>>;
   readonly locality: Locality;
   readonly network: string;
+  /** Name of the node that it runs on. */
+  readonly node?: string;
   /** Id of the remote cluster that it runs in; absent: the cluster whose configuration is read. */
   readonly cluster?: string;
   readonly interceptionMode: InterceptionMode;

@@ -6,6 +6,7 @@ import type { EnvoyFilter } from '../apis/envoy-filter.ts';
 import type { Gateway } from '../apis/gateway.ts';
 import type { KubernetesService } from '../apis/kubernetes-service.ts';
 import { defaultMeshConfig, type MeshConfig } from '../apis/mesh-config.ts';
+import type { Namespace } from '../apis/namespace.ts';
 import type { Node } from '../apis/node.ts';
 import { inCluster, keyOf, type ConfigObject, type ObjectKey } from '../apis/object.ts';
 import { originOf } from '../apis/parse.ts';
@@ -29,6 +30,7 @@ export interface Kinds {
   EndpointSlice: EndpointSlice;
   Pod: Pod;
   Node: Node;
+  Namespace: Namespace;
   ServiceEntry: ServiceEntry;
   WorkloadEntry: WorkloadEntry;
   VirtualService: VirtualService;
@@ -64,6 +66,7 @@ export class Objects {
       EndpointSlice: collection('EndpointSlice'),
       Pod: collection('Pod'),
       Node: collection('Node'),
+      Namespace: collection('Namespace'),
       ServiceEntry: collection('ServiceEntry'),
       WorkloadEntry: collection('WorkloadEntry'),
       VirtualService: collection('VirtualService'),

@@ -56,6 +56,7 @@ export function fromPod(object: Pod, localityOf: (node: string) => Locality | un
     weight: 1,
     meshTls: object.labels[labels.tlsMode] === 'istio',
     healthy: addresses.length > 0,
+    ...(spec.nodeName !== undefined && spec.nodeName !== '' && { node: spec.nodeName }),
     ...(object.origin.cluster !== undefined && { cluster: object.origin.cluster }),
   };
 }

@@ -5,11 +5,15 @@ import { keyOf } from '../apis/object.ts';
 import type { ServiceEntry } from '../apis/service-entry.ts';
 import type { Resolution, Service, ServicePort } from './model.ts';
 import { protocolOf, selectProtocol } from './protocol.ts';
+import { trafficDistribution } from './traffic-distribution.ts';
 
 /** Domain of Kubernetes Services. */
 export const clusterDomain = 'cluster.local';
 
-export function fromKubernetesService(object: KubernetesService, mesh: MeshConfig): Service {
+/** The annotation `networking.istio.io/traffic-distribution` of an object's namespace; asked only where the object does not say it itself. */
+type OfNamespace = () => string | undefined;
+
+export function fromKubernetesService(object: KubernetesService, mesh: MeshConfig, ofNamespace: OfNamespace = none): Service {
   const spec = object.spec;
   const host = `${object.name}.${object.namespace}.svc.${clusterDomain}`;
   const headless = spec.clusterIP === 'None';
@@ -26,6 +30,7 @@ export function fromKubernetesService(object: KubernetesService, mesh: MeshConfi
     };
     return port.targetPort === undefined || external ? base : { ...base, targetPort: port.targetPort };
   });
+  const distribution = trafficDistribution(spec.trafficDistribution, object.annotations, ofNamespace);
   return {
     key: `${object.namespace}/${host}`,
     host,
@@ -38,6 +43,8 @@ export function fromKubernetesService(object: KubernetesService, mesh: MeshConfi
     meshExternal: external,
     headless,
     ...(spec.publishNotReadyAddresses === true && { publishNotReady: true }),
+    ...(distribution !== undefined && { trafficDistribution: distribution }),
+    ...(spec.internalTrafficPolicy === 'Local' && { nodeLocal: true }),
     exportTo: exportTo(
       annotated?.split(',').map((s) => s.trim()),
       mesh.defaultServiceExportTo,
@@ -52,6 +59,10 @@ export function fromKubernetesService(object: KubernetesService, mesh: MeshConfi
   };
 }
 
+function none(): undefined {
+  return undefined;
+}
+
 const resolutions: Readonly<Record<string, Resolution>> = {
   STATIC: 'eds',
   DNS: 'dns-strict',
@@ -60,8 +71,9 @@ const resolutions: Readonly<Record<string, Resolution>> = {
 };
 
 /** One service per host of the entry. */
-export function fromServiceEntry(object: ServiceEntry, mesh: MeshConfig): Service[] {
+export function fromServiceEntry(object: ServiceEntry, mesh: MeshConfig, ofNamespace: OfNamespace = none): Service[] {
   const spec = object.spec;
+  const distribution = trafficDistribution(undefined, object.annotations, ofNamespace);
   const ports: ServicePort[] = (spec.ports ?? []).map((port) => {
     const declared = protocolOf(port.protocol);
     const protocol = declared === 'auto' ? selectProtocol({ name: port.name, number: port.number }) : declared;
@@ -81,6 +93,7 @@ export function fromServiceEntry(object: ServiceEntry, mesh: MeshConfig): Servic
       resolution: resolutions[spec.resolution ?? 'NONE'] ?? 'passthrough',
       meshExternal: (spec.location ?? 'MESH_EXTERNAL') === 'MESH_EXTERNAL',
       headless: false,
+      ...(distribution !== undefined && { trafficDistribution: distribution }),
       exportTo: exportTo(spec.exportTo, mesh.defaultServiceExportTo, object.namespace),
       subjectAltNames: spec.subjectAltNames ?? [],
       labels: object.labels,

@@ -14,6 +14,13 @@ export function serviceOfSlice(slice: EndpointSlice): string[] {
   return name === undefined || slice.spec.addressType === 'FQDN' ? [] : [`${slice.namespace}/${name}`];
 }
 
+export interface SliceEndpoints {
+  readonly endpoints: Endpoint[];
+  /** Those that neither end nor are ready. */
+  readonly notReady: readonly Endpoint[];
+  readonly pendingPods: number;
+}
+
 interface Found {
   readonly slice: EndpointSlice;
   readonly endpoint: SliceEndpoint;
@@ -24,18 +31,19 @@ interface Found {
  * Endpoints of all clusters that are ready. Without any, those that end and still serve, as kube-proxy falls back. One whose pod is not known yet, or not
  * yet at that address, is left out until it is: without the pod nobody knows who it is. Recorded reads, also of what is missing.
  */
-export function sliceEndpoints(mesh: Mesh, service: Service): { readonly endpoints: Endpoint[]; readonly pendingPods: number } {
-  if (service.registry !== 'Kubernetes') return { endpoints: [], pendingPods: 0 };
+export function sliceEndpoints(mesh: Mesh, service: Service): SliceEndpoints {
+  if (service.registry !== 'Kubernetes') return { endpoints: [], notReady: [], pendingPods: 0 };
   let pendingPods = 0;
   const ready: Found[] = [];
   const ending: Found[] = [];
-  const local = isClusterLocal(service.host, mesh.objects.meshConfig());
+  const unready: Found[] = [];
+  const local = service.nodeLocal === true || isClusterLocal(service.host, mesh.objects.meshConfig());
   for (const key of mesh.slicesByService.keys(`${service.namespace}/${service.name}`)) {
     const slice = mesh.objects.kinds.EndpointSlice.get(key);
     if (slice === undefined || (local && slice.origin.cluster !== mesh.cluster)) continue;
     for (const endpoint of slice.spec.endpoints ?? []) {
       const { ready: isReady = true, serving = isReady, terminating = false } = endpoint.conditions ?? {};
-      const list = isReady || service.publishNotReady === true ? ready : serving && terminating ? ending : undefined;
+      const list = isReady || service.publishNotReady === true ? ready : !terminating ? unready : serving ? ending : undefined;
       if (list === undefined) continue;
       const ref = endpoint.targetRef;
       if (ref?.kind !== 'Pod' || ref.name === undefined) {
@@ -44,10 +52,17 @@ export function sliceEndpoints(mesh: Mesh, service: Service): { readonly endpoin
       }
       const pod = mesh.pods.get(`${ref.namespace ?? slice.namespace}/${ref.name}${inCluster(slice.origin.cluster)}`);
       if (pod !== undefined && endpoint.addresses.some((address) => pod.addresses.includes(address))) list.push({ slice, endpoint, pod });
-      else pendingPods++;
+      else if (list !== unready) pendingPods++;
     }
   }
-  const found = ready.length > 0 ? ready : ending;
+  return {
+    endpoints: distinct(mesh, service, ready.length > 0 ? ready : ending),
+    notReady: distinct(mesh, service, unready).map((endpoint) => ({ ...endpoint, health: 'unhealthy' as const })),
+    pendingPods,
+  };
+}
+
+function distinct(mesh: Mesh, service: Service, found: readonly Found[]): Endpoint[] {
   // While slices are rearranged an endpoint may stand in two of them. On networks of their own, clusters may use the same addresses.
   const endpoints = new Map<string, Endpoint>();
   for (const one of found) {
@@ -55,12 +70,13 @@ export function sliceEndpoints(mesh: Mesh, service: Service): { readonly endpoin
       endpoints.set(`${endpoint.servicePort}|${endpoint.port}|${endpoint.address}|${endpoint.cluster}`, endpoint);
     }
   }
-  return { endpoints: [...endpoints.values()], pendingPods };
+  return [...endpoints.values()];
 }
 
 function endpointsOf(mesh: Mesh, service: Service, { slice, endpoint, pod }: Found): Endpoint[] {
   const trustDomain = mesh.objects.meshConfig().trustDomain;
   const mtls = pod?.meshTls === true ? mesh.peerAuthentication(pod.namespace, pod.labels) : undefined;
+  const node = endpoint.nodeName ?? pod?.node;
   const endpoints: Endpoint[] = [];
   for (const port of service.ports) {
     if (port.protocol === 'udp') continue;
@@ -82,6 +98,7 @@ function endpointsOf(mesh: Mesh, service: Service, { slice, endpoint, pod }: Fou
         namespace: pod?.namespace ?? slice.namespace,
         workloadName: pod?.name ?? '',
         ...(endpoint.hostname !== undefined && endpoint.hostname !== '' && { hostname: endpoint.hostname }),
+        ...(node !== undefined && { node }),
         cluster: slice.origin.cluster ?? mesh.clusterId,
         object: pod?.object ?? keyOf(slice),
       });

@@ -8,7 +8,7 @@
 import { sameJson } from '../lib/json.ts';
 import { Derived, type Index } from '../store/collection.ts';
 import { Flat, KeySet } from '../store/keys.ts';
-import { dependsOnLocality } from './locality.ts';
+import { dependsOnLocality, dependsOnNode } from './locality.ts';
 import type { Mesh } from './mesh.ts';
 import { clusterDomain } from './services.ts';
 import { isHttp, type MeshVirtualService, type Service } from './model.ts';
@@ -27,6 +27,8 @@ export interface Exception {
 export const labelScope = '+labels';
 /** Hosts whose endpoints depend on the locality of the client. */
 export const localityScope = '+locality';
+/** Hosts whose endpoints depend on the node of the client. */
+export const nodeScope = '+node';
 
 const publicPort80 = 'public port 80';
 
@@ -77,7 +79,7 @@ export class Visibility {
       better: (a, b) => strength[a.reason] - strength[b.reason],
       objectOf: () => undefined,
     });
-    const ofClustersByHost = ofClusters.index((e) => (e.scope === localityScope ? [] : [e.host]));
+    const ofClustersByHost = ofClusters.index((e) => (e.scope === localityScope || e.scope === nodeScope ? [] : [e.host]));
     const clustersDiffer = (host: string): Exception[] => [...ofClustersByHost.keys(host)].flatMap((key) => ofClusters.get(key) ?? []);
     const port80 = scopesWithPort80(mesh, this.hostsByVisibility, ofClusters, onFault);
     const byRoutes = new Derived({
@@ -115,6 +117,8 @@ function hostVisibility(mesh: Mesh, host: string, keys: ReadonlySet<string>): Ho
   const exceptions: Exception[] = [];
   let seenByAll = 0;
   let dependent = false;
+  let nearby = false;
+  let nodes = false;
   for (const key of [...keys].sort()) {
     const service = mesh.services.get(key);
     if (service === undefined) continue;
@@ -123,11 +127,15 @@ function hostVisibility(mesh: Mesh, host: string, keys: ReadonlySet<string>): Ho
     for (const scope of service.exportTo) if (scope !== '*' && scope !== '~') exceptions.push({ scope, host, reason: 'service' });
     if (toAll && keys.size > 1) exceptions.push({ scope: service.namespace, host, reason: 'service' });
     dependent ||= service.resolution === 'eds';
+    nearby ||= service.trafficDistribution !== undefined;
+    nodes ||= service.trafficDistribution === 'PreferSameNode' || service.nodeLocal === true;
   }
   // Whoever declares it: a name under `<namespace>.svc` has its short form in that namespace.
   const home = seenByAll > 0 ? namespaceOf(host) : undefined;
   if (home !== undefined) exceptions.push({ scope: home, host, reason: 'names' });
-  if (dependent && dependsOnLocality(undefined, mesh.objects.meshConfig())) exceptions.push({ scope: localityScope, host, reason: 'rule' });
+  const config = mesh.objects.meshConfig();
+  if (dependent && (nearby || dependsOnLocality(undefined, config))) exceptions.push({ scope: localityScope, host, reason: 'rule' });
+  if (dependent && nodes) exceptions.push({ scope: nodeScope, host, reason: 'rule' });
   const shown = seenByAll > 0 ? mesh.serviceAt(host, undefined) : undefined;
   return { public: seenByAll > 0, publicPort80: shown !== undefined && hasPort80(shown), exceptions };
 }
@@ -149,11 +157,13 @@ function ruleExceptions(mesh: Mesh, key: string): Exception[] {
   if (rule === undefined) return [];
   const toAll = rule.exportTo.includes('*');
   const local = dependsOnLocality(rule, mesh.objects.meshConfig());
+  const nodes = local && dependsOnNode(rule, mesh.objects.meshConfig());
   const exceptions: Exception[] = [];
   for (const serviceKey of mesh.servicesByPattern.keys(rule.host)) {
     const service = mesh.services.get(serviceKey);
     if (service === undefined) continue;
     if (local) exceptions.push({ scope: localityScope, host: service.host, reason: 'rule' });
+    if (nodes) exceptions.push({ scope: nodeScope, host: service.host, reason: 'rule' });
     if (!(toAll && service.namespace === rule.namespace)) exceptions.push({ scope: rule.namespace, host: service.host, reason: 'rule' });
     for (const scope of rule.exportTo) {
       if (scope !== '*' && scope !== '~' && scope !== rule.namespace) exceptions.push({ scope, host: service.host, reason: 'rule' });

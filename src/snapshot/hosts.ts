@@ -7,7 +7,7 @@ import { effectivePolicy } from '../envoy/clusters/effective-policy.ts';
 import { buildOutboundClusters } from '../envoy/clusters/outbound.ts';
 import { buildLoadAssignment } from '../envoy/endpoints/load-assignment.ts';
 import { localityBalancing, type ProxyLocation } from '../envoy/endpoints/locality-balancing.ts';
-import type { MeshDestinationRule, Service, ServicePort } from '../mesh/model.ts';
+import type { Endpoint, MeshDestinationRule, Service, ServicePort } from '../mesh/model.ts';
 import { clusterName } from '../mesh/names.ts';
 import type { EncodedResource } from '../wire/resource.ts';
 import type { Translation } from './translation.ts';
@@ -66,16 +66,18 @@ export function hostEndpoints(
   const rule = t.mesh.ruleAt(service, namespace);
   const mesh = t.mesh.objects.meshConfig();
   return portsOf(service, options).flatMap((port) => {
-    const endpoints = endpointsOf(t, service, port);
+    const endpoints = onNode(service, endpointsOf(t, service, port), options.proxy);
     const subsets = [undefined, ...(rule?.spec.subsets ?? [])];
     return subsets.map((subset) => {
       const policy = effectivePolicy(rule, port.number, subset?.name);
       if (policy.loadBalancer?.simple === 'PASSTHROUGH') return undefined;
-      const balancing = options.proxy === undefined ? undefined : localityBalancing(policy, mesh);
+      const balancing = options.proxy === undefined ? undefined : localityBalancing(policy, mesh, service);
+      // Where some are preferred Envoy goes on to others by how many of the first are missing.
+      const missing = balancing?.kind === 'failover' ? onNode(service, endpointsOf(t, service, port, 'notReady'), options.proxy) : [];
       const name = clusterName('outbound', port.number, subset?.name ?? '', service.host);
       const assignment = buildLoadAssignment({
         cluster: name,
-        endpoints,
+        endpoints: missing.length === 0 ? endpoints : [...endpoints, ...missing],
         ...(subset === undefined ? {} : { subset: subset.labels ?? {} }),
         ...(balancing === undefined || options.proxy === undefined ? {} : { balancing, proxy: options.proxy }),
       });
@@ -88,13 +90,19 @@ function portsOf(service: Service, options: HostOptions): ServicePort[] {
   return service.ports.filter((port) => port.protocol !== 'udp' && (options.port === undefined || options.port === port.number));
 }
 
+/** Of a service that is local to each node those of the proxy's node; where that is unknown, those of which it is too. */
+function onNode(service: Service, endpoints: readonly Endpoint[], proxy: ProxyLocation | undefined): readonly Endpoint[] {
+  return service.nodeLocal === true ? endpoints.filter((endpoint) => endpoint.node === proxy?.node) : endpoints;
+}
+
 function endpointsOf(
   t: Translation,
   service: Service,
   port: ServicePort,
-): NonNullable<ReturnType<Translation['mesh']['endpoints']['get']>>['endpoints'] {
+  which: 'endpoints' | 'notReady' = 'endpoints',
+): readonly Endpoint[] {
   const name = port.name === '' ? String(port.number) : port.name;
-  return (t.mesh.endpoints.get(service.key)?.endpoints ?? []).filter((endpoint) => endpoint.servicePort === name);
+  return (t.mesh.endpoints.get(service.key)?.[which] ?? []).filter((endpoint) => endpoint.servicePort === name);
 }
 
 export function objectsOf(service: Service, rule: MeshDestinationRule | undefined): ObjectKey[] {

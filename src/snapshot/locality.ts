@@ -1,5 +1,5 @@
 import type { ProxyLocation } from '../envoy/endpoints/locality-balancing.ts';
-import { hostOfException, localityScope } from '../mesh/visibility.ts';
+import { hostOfException, type localityScope, type nodeScope } from '../mesh/visibility.ts';
 import { KeySet } from '../store/keys.ts';
 import { endpointType } from '../wire/types.ts';
 import { hostEndpoints } from './hosts.ts';
@@ -7,15 +7,23 @@ import { SnapshotPart, type Touched } from './part.ts';
 import { SidecarPart } from './sidecar.ts';
 import { resourceLists, type Translation } from './translation.ts';
 
+export interface LocalityScope {
+  readonly namespace: string;
+  /** Which hosts: those that depend on the locality, or on the node as well. */
+  readonly hosts: typeof localityScope | typeof nodeScope;
+  readonly proxy: ProxyLocation;
+}
+
 /** Endpoints whose order or weight depends on where the client is, over the parts below. `within`: only of hosts that this part has. */
 export class LocalityPart extends SnapshotPart {
   private readonly disposables: { dispose(): void }[] = [];
 
-  constructor(t: Translation, id: string, namespace: string, proxy: ProxyLocation, touched: Touched, within?: SnapshotPart) {
+  constructor(t: Translation, id: string, scope: LocalityScope, touched: Touched, within?: SnapshotPart) {
     super(id, touched);
+    const { namespace, proxy } = scope;
     const hosts = new KeySet(t.mesh.graph, [t.visibility.exceptions]).addBucket(
       t.visibility.exceptionsByScope,
-      `${localityScope}#clusters`,
+      `${scope.hosts}#clusters`,
       hostOfException,
     );
     const seen = within instanceof SidecarPart ? within : undefined;

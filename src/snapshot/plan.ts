@@ -23,6 +23,8 @@ export type Plan =
       readonly type: 'sidecar';
       readonly outbound: Scope & { readonly namespace: string };
       readonly location: ProxyLocation | undefined;
+      /** With the node: only where some host depends on it, because every node has a part of its own then. */
+      readonly onNode: ProxyLocation | undefined;
       readonly sidecar: SidecarScope | undefined;
       readonly inbound: WorkloadScope;
       readonly httpProxyPort: number | undefined;
@@ -39,14 +41,16 @@ export function planFor(mesh: Mesh, visibility: Visibility, proxy: Proxy): Plan 
     ports: workload?.ports ?? {},
     ...(workload?.containerPorts !== undefined && { containerPorts: workload.containerPorts }),
   };
+  const node = mesh.dependsOnNode() ? (workload?.node ?? proxy.node) : undefined;
+  const byNode = node !== undefined && { node };
   if (proxy.type === 'router') {
-    const gateway = { namespace: proxy.namespace, labels, ...ports, location: { locality, labels } };
+    const gateway = { namespace: proxy.namespace, labels, ...ports, location: { locality, labels, ...byNode } };
     return { type: 'router', gateway, serviceAccount: workload?.serviceAccount, nameTable: proxy.nameTable, cluster: mesh.cluster };
   }
   const sourceLabels: Record<string, string> = {};
   for (const [key, value] of Object.entries(labels)) if (visibility.sourceLabelKeys.has(key)) sourceLabels[key] = value;
   const locationLabels: Record<string, string> = {};
-  for (const [key, value] of Object.entries(labels)) if (mesh.failoverLabels.has(key)) locationLabels[key] = value;
+  for (const [key, value] of Object.entries(labels)) if (mesh.comparesLabel(key)) locationLabels[key] = value;
   const sidecar = mesh.sidecarOf(proxy.namespace, labels);
   const narrows =
     sidecar?.spec.egress !== undefined || sidecar?.spec.outboundTrafficPolicy !== undefined || proxy.interceptionMode === 'NONE';
@@ -56,6 +60,7 @@ export function planFor(mesh: Mesh, visibility: Visibility, proxy: Proxy): Plan 
     type: 'sidecar',
     outbound: { namespace: proxy.namespace, labels: sourceLabels },
     location: isEmpty(locality) ? undefined : { locality, labels: locationLabels },
+    onNode: node === undefined ? undefined : { locality, labels: locationLabels, node },
     sidecar: narrows
       ? {
           namespace: proxy.namespace,

@@ -5,7 +5,7 @@ import { Mesh, type MeshOptions } from '../mesh/mesh.ts';
 import type { Capabilities, Proxy } from '../mesh/model.ts';
 import type { Objects } from '../mesh/objects.ts';
 import { parseProxy } from '../mesh/proxy.ts';
-import { Visibility } from '../mesh/visibility.ts';
+import { localityScope, nodeScope, type Visibility } from '../mesh/visibility.ts';
 import { Derived, SourceCollection } from '../store/collection.ts';
 import { routeType, virtualHostType } from '../wire/types.ts';
 import type { Validator } from '../wire/validate.ts';
@@ -322,17 +322,18 @@ export class Snapshot implements ResourceSource {
         this.parts.release(base);
         this.parts.release(overlay);
       }
-      const location = plan.location;
-      if (location !== undefined) {
-        const key = `${able} locality ${planKey([plan.outbound.namespace, location, plan.sidecar])}`;
-        const only = plan.sidecar === undefined ? undefined : shared[0];
-        shared.push(
-          this.parts.acquire(
-            key,
-            () => new LocalityPart(t, key, plan.outbound.namespace, location, touched, only),
-            only === undefined ? [] : [only],
-          ),
-        );
+      const { namespace } = plan.outbound;
+      const only = plan.sidecar === undefined ? undefined : shared[0];
+      const near = [
+        { hosts: localityScope, proxy: plan.location },
+        { hosts: nodeScope, proxy: plan.onNode },
+      ] as const;
+      for (const { hosts, proxy } of near) {
+        if (proxy === undefined) continue;
+        const key = `${able} locality ${planKey([hosts, namespace, proxy, plan.sidecar])}`;
+        const scope = { namespace, hosts, proxy };
+        const lower = only === undefined ? [] : [only];
+        shared.push(this.parts.acquire(key, () => new LocalityPart(t, key, scope, touched, only), lower));
       }
       const within = shared.find((part) => part instanceof SidecarPart);
       const proxyPort = plan.httpProxyPort;

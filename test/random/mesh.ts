@@ -75,6 +75,8 @@ function serviceSpec(random: Random, namespace: string, app: string): object {
   ]);
   return {
     ...(random(5) === 0 ? { clusterIP: 'None' } : { clusterIP: address }),
+    ...(random(5) === 0 ? { trafficDistribution: pick(random, ['PreferClose', 'PreferSameNode']) } : {}),
+    ...(random(8) === 0 ? { internalTrafficPolicy: 'Local' } : {}),
     selector: { app },
     ports: ports.length === 0 ? [{ name: 'http', port: 80 }] : ports,
   };

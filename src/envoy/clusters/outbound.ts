@@ -14,7 +14,7 @@ import { configPath, istioMetadata } from '../config-metadata.ts';
 import { adsSource } from '../config-source.ts';
 import { durationOf } from '../duration.ts';
 import { buildLoadAssignment } from '../endpoints/load-assignment.ts';
-import { localityBalancing, localitySetting, type ProxyLocation } from '../endpoints/locality-balancing.ts';
+import { localityBalancing, type ProxyLocation, weighsLocalities } from '../endpoints/locality-balancing.ts';
 import type { Translated } from '../problems.ts';
 import { buildCircuitBreakers, buildKeepalive } from './connection-pool.ts';
 import { effectivePolicy, type EffectivePolicy } from './effective-policy.ts';
@@ -94,7 +94,7 @@ function buildCluster(input: OutboundClusterInput, subset: string | undefined): 
     commonLbConfig: {
       // Istio sends unhealthy endpoints too: without this Envoy would, in panic, send requests to them.
       healthyPanicThreshold: { value: policy.outlierDetection?.minHealthPercent ?? 0 },
-      ...(weighsLocalities(policy, mesh) && { localityConfigSpecifier: { case: 'localityWeightedLbConfig', value: {} } }),
+      ...(weighsLocalities(policy, mesh, service) && { localityConfigSpecifier: { case: 'localityWeightedLbConfig', value: {} } }),
     },
     metadata: { filterMetadata: { [istioMetadata]: clusterMetadata(input, policy, subset) } },
     ...security.transport,
@@ -156,14 +156,14 @@ const lookupFamilies = {
 } as const;
 
 function buildDns(
-  { mesh, endpoints, proxy, rule, ipFamily = 'ipv4' }: OutboundClusterInput,
+  { mesh, service, endpoints, proxy, rule, ipFamily = 'ipv4' }: OutboundClusterInput,
   discovery: 'dns-strict' | 'dns-logical',
   name: string,
   policy: EffectivePolicy,
   subset: string | undefined,
 ): Discovery {
   const type = discovery === 'dns-strict' ? Cluster_DiscoveryType.STRICT_DNS : Cluster_DiscoveryType.LOGICAL_DNS;
-  const balancing = localityBalancing(policy, mesh);
+  const balancing = localityBalancing(policy, mesh, service);
   const labels = subset === undefined ? undefined : (rule?.spec.subsets?.find((candidate) => candidate.name === subset)?.labels ?? {});
   const loadAssignment = buildLoadAssignment({
     cluster: name,
@@ -187,13 +187,6 @@ function firstEndpoint(assignment: ReturnType<typeof buildLoadAssignment>): type
   const [locality] = assignment.endpoints;
   if (locality === undefined) return assignment;
   return { ...assignment, endpoints: [{ ...locality, lbEndpoints: locality.lbEndpoints.slice(0, 1) }] };
-}
-
-/** Weights of localities are sent always, but count only where somebody asked for a split or a failover of his own. */
-function weighsLocalities(policy: EffectivePolicy, mesh: MeshConfig): boolean {
-  const setting = localitySetting(policy, mesh);
-  if (setting?.distribute !== undefined) return true;
-  return policy.outlierDetection !== undefined && (setting?.failover !== undefined || setting?.failoverPriority !== undefined);
 }
 
 function clusterMetadata({ service, rule }: OutboundClusterInput, policy: EffectivePolicy, subset: string | undefined): JsonObject {

@@ -121,6 +121,17 @@ describe('failover', () => {
   });
 });
 
+it('compares by where things are, which needs no labels of theirs', () => {
+  const failoverPriority = ['topology.kubernetes.io/region', 'topology.kubernetes.io/zone', 'topology.istio.io/subzone'];
+  expect(summary(all, { kind: 'failover', failover: [], failoverPriority })).toEqual([
+    '3:3 asia/a/1 10.0.0.5',
+    '0:1 eu/a/1 10.0.0.1',
+    '1:1 eu/a/2 10.0.0.2',
+    '2:1 eu/b/1 10.0.0.3',
+    '3:1 us/a/1 10.0.0.4',
+  ]);
+});
+
 describe('distribute', () => {
   it('divides the weight of a target by the weights of its localities, the most specific target first, and drops the rest', () => {
     const distribute = [{ from: 'eu/*', to: { 'eu/*': 20, 'eu/a/1': 70, 'asia/*': 10 } }];
@@ -142,6 +153,6 @@ it('is off for the cluster as a whole where only a subset switches it on', () =>
   const trafficPolicy = { outlierDetection: { consecutive5xxErrors: 1 }, loadBalancer: { localityLbSetting } };
   const switchedOff = { loadBalancer: { localityLbSetting: { enabled: false } } };
   const subset = rule('a', { trafficPolicy: switchedOff, subsets: [{ name: 's', trafficPolicy }] });
-  expect(localityBalancing(effectivePolicy(subset, 80), defaultMeshConfig)).toBeUndefined();
-  expect(localityBalancing(effectivePolicy(subset, 80, 's'), defaultMeshConfig)?.kind).toBe('failover');
+  expect(localityBalancing(effectivePolicy(subset, 80), defaultMeshConfig, {})).toBeUndefined();
+  expect(localityBalancing(effectivePolicy(subset, 80, 's'), defaultMeshConfig, {})?.kind).toBe('failover');
 });
