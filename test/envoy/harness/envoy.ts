@@ -97,6 +97,15 @@ export class Envoy implements AsyncDisposable {
     return this.#child.running;
   }
 
+  /** It stands still: connections stay, and nothing is answered. */
+  freeze(): void {
+    this.#child.signal('SIGSTOP');
+  }
+
+  thaw(): void {
+    this.#child.signal('SIGCONT');
+  }
+
   /** `http` to the admin. */
   admin(path: string, method = 'GET'): Promise<HttpResponse> {
     return http({ address: this.#admin.address, port: this.#admin.port, path, method });
