@@ -32,6 +32,8 @@ export interface KubernetesWorkloadOptions extends WorkloadOptions {
   readonly node?: keyof typeof nodes;
   /** Named container ports. */
   readonly ports?: Readonly<Record<string, number>>;
+  /** The cluster that it is in, one of `addCluster`; default: the one whose configuration counts. */
+  readonly cluster?: string;
 }
 
 export interface KubernetesMeshOptions {
@@ -59,7 +61,9 @@ export interface Replica {
 
 export class KubernetesMesh implements AsyncDisposable {
   readonly network: PodNetwork;
+  /** Whose configuration counts. */
   readonly cluster: TestCluster;
+  readonly #remotes = new Map<string, TestCluster>();
   /** Where the proxies find the control plane: an address that leads to the replicas that are ready. */
   readonly service: ServiceAddress;
   readonly state: string;
@@ -108,6 +112,21 @@ export class KubernetesMesh implements AsyncDisposable {
       await stack.disposeAsync();
       throw new Error(`the mesh did not start: ${(fault as Error).message}\n${said}`, { cause: fault });
     }
+  }
+
+  /** Another cluster on the network, with nodes and namespaces and no control plane of its own. */
+  async addCluster(id: string, namespaces: readonly string[]): Promise<TestCluster> {
+    const cluster = this.#stack.use(await TestCluster.start({ address: this.network.testAddress, binaries: await clusterBinaries() }));
+    for (const [name, zone] of Object.entries(nodes)) await addNode(cluster.api, name, { region: 'region', zone });
+    for (const namespace of ['istio-system', ...namespaces]) await addNamespace(cluster.api, namespace);
+    this.#remotes.set(id, cluster);
+    return cluster;
+  }
+
+  #clusterOf({ cluster }: KubernetesWorkloadOptions): TestCluster {
+    const found = cluster === undefined ? this.cluster : this.#remotes.get(cluster);
+    if (found === undefined) throw new Error(`no cluster ${cluster}`);
+    return found;
   }
 
   async #prepare({ workloads, manifests, meshConfig: config = '' }: KubernetesMeshOptions): Promise<void> {
@@ -198,7 +217,7 @@ export class KubernetesMesh implements AsyncDisposable {
     const workload = this.workload(name);
     const options: KubernetesWorkloadOptions = workload.options;
     const type = options.proxy ?? 'sidecar';
-    const { api } = this.cluster;
+    const { api } = this.#clusterOf(options);
     const { namespace, serviceAccount } = workload;
     await addServiceAccount(api, namespace, serviceAccount);
     this.#pods.set(
@@ -217,7 +236,9 @@ export class KubernetesMesh implements AsyncDisposable {
   }
 
   async #startProxy(workload: Workload): Promise<void> {
-    const { name, pod, options } = workload;
+    const { name, pod } = workload;
+    const options: KubernetesWorkloadOptions = workload.options;
+    const { api } = this.#clusterOf(options);
     const type = options.proxy ?? 'sidecar';
     if (type === 'none') return;
     const folder = this.#folder.at('proxies', name);
@@ -225,7 +246,7 @@ export class KubernetesMesh implements AsyncDisposable {
     this.#rootVolumes.set(workload, new ProjectedVolume(roots));
     await this.syncRoots(workload);
     const tokens = join(folder, 'tokens');
-    new ProjectedVolume(tokens).update({ 'istio-token': await podToken(this.cluster.api, this.pod(name)) });
+    new ProjectedVolume(tokens).update({ 'istio-token': await podToken(api, this.pod(name)) });
     const { namespace = workload.namespace, serviceAccount = workload.serviceAccount } = options.claims ?? {};
     const labels = Object.entries({ app: name, ...options.labels }).flatMap(([key, value]) => ['--label', `${key}=${value}`]);
     const { stdout: command } = await promisify(execFile)(process.execPath, [
@@ -246,11 +267,12 @@ export class KubernetesMesh implements AsyncDisposable {
       ...['--ip', pod.ip, ...labels, '--control-plane', `${this.network.testAddress}:${this.service.port}`],
       ...['--root', join(roots, 'root-cert.pem'), '--token', join(tokens, 'istio-token'), '--admin', `${pod.ip}:15000`],
       ...['--concurrency', '1', '--drain-time', '5'],
+      ...(options.cluster === undefined ? [] : ['--cluster-id', options.cluster]),
     ]);
     const [, , , ...flags] = command.trim().split(' ');
     const bootstrap: unknown = parse(readFileSync(join(folder, 'bootstrap.yaml'), 'utf8'), { version: '1.1' });
     await workload.startProxy(await Envoy.start({ bootstrap, admin: { address: pod.ip, port: 15000 }, pod, name, flags }));
-    if (options.awaitReady !== false) await setReady(this.cluster.api, this.pod(name), true);
+    if (options.awaitReady !== false) await setReady(api, this.pod(name), true);
   }
 
   /** Projects ConfigMap `istio-ca-root-cert` into the pod, as its kubelet does within a minute or two of a change. */
