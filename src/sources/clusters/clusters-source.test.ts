@@ -124,6 +124,16 @@ describe('remote clusters', () => {
     expect([...world.stale]).toEqual([['home', 0]]);
   });
 
+  it('the collections of the cluster whose configuration is read are stale while its server is away', async () => {
+    const world = new World();
+    const told = Promise.withResolvers<number>();
+    await world.start();
+    await world.source.ready;
+    world.source.listen({ stale: (id, collections) => id === 'home' && collections.includes('pods') && told.resolve(collections.length) });
+    await world.server.close();
+    expect(await told.promise).toBeGreaterThan(0);
+  });
+
   it('add what makes endpoints, before the source is ready, and nothing else', async () => {
     const east = await new Remote().start('t');
     east.service('reviews');
