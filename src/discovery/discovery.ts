@@ -78,7 +78,7 @@ class Daemon {
     const metrics = createMetrics({
       version: options.version,
       nowMs: () => performance.now(),
-      serviceCount: () => count(objects.kinds.Service.keysNow()) + count(objects.kinds.ServiceEntry.keysNow()),
+      serviceCount: () => count(snapshot.mesh.services.keysNow()),
       virtualServiceCount: () => count(objects.kinds.VirtualService.keysNow()),
       endpointFigures: () => census.figures,
       problems: () => views.problems(),

@@ -22,7 +22,7 @@ const pod = (cluster: string | undefined, ip: string): ConfigObject =>
   );
 
 const listeners = (snapshot: Snapshot, metadata: object): string[] =>
-  Object.keys(resources(openProxy(snapshot, nodeOf('client', 'shop', { ...metadata })).parts)).filter((name) => /^LDS 10\./.test(name));
+  Object.keys(resources(openProxy(snapshot, nodeOf('client', 'shop', { ...metadata })).parts)).filter((name) => name.startsWith('LDS 10.'));
 
 /** Clusters whose objects are known, changed by the test. */
 function placing(known: Set<string>): NonNullable<Parameters<typeof snapshotOf>[5]> {
@@ -61,7 +61,7 @@ describe('proxies of several clusters', () => {
     const known = new Set<string>();
     const snapshot = snapshotWith(known, objects);
     const proxy = openProxy(snapshot, nodeOf('client', 'shop', { CLUSTER_ID: 'east' }));
-    const seen = (): string[] => Object.keys(resources(proxy.parts)).filter((name) => /^LDS 10\./.test(name));
+    const seen = (): string[] => Object.keys(resources(proxy.parts)).filter((name) => name.startsWith('LDS 10.'));
     let moves = 0;
     proxy.onPartsChanged(() => moves++);
     expect(seen()).toEqual(['LDS 10.0.0.1_9000']);

@@ -1,7 +1,7 @@
 /** Brings the parts up to date with the objects and hands each proxy the list of its parts. */
 import { inCluster, originText, type ObjectKey } from '../apis/object.ts';
 import type { Problem } from '../apis/problem.ts';
-import { Mesh, type MeshOptions } from '../mesh/mesh.ts';
+import type { Mesh, MeshOptions } from '../mesh/mesh.ts';
 import type { Capabilities, Proxy } from '../mesh/model.ts';
 import type { Objects } from '../mesh/objects.ts';
 import { parseProxy } from '../mesh/proxy.ts';
