@@ -44,9 +44,10 @@ export function caControllers(all: CaControllersOptions): Controller[] {
       namespace: options.instance.namespace,
       // Proxies are named as their pods are, those of other machines as their WorkloadEntries.
       exists: (proxy) => {
-        const dot = proxy.lastIndexOf('.');
-        const [name, namespace] = [proxy.slice(0, dot), proxy.slice(dot + 1)];
-        return ['Pod', 'WorkloadEntry'].some((kind) => objects.object(objectKey(kind, namespace, name)) !== undefined);
+        const [pod = '', cluster] = proxy.split('@');
+        const dot = pod.lastIndexOf('.');
+        const [name, namespace] = [pod.slice(0, dot), pod.slice(dot + 1)];
+        return ['Pod', 'WorkloadEntry'].some((kind) => objects.object(objectKey(kind, namespace, name, cluster)) !== undefined);
       },
       onReplicasChange: (listener) => replicas.onChange(listener),
     }),

@@ -12,6 +12,8 @@ import type { IdentityParts } from './identity-parts.ts';
 export interface CaReporterOptions {
   readonly certificates: Pick<Certificates, 'store' | 'ca'>;
   readonly identities: Pick<IdentityParts, 'partOf'>;
+  /** Of the cluster whose configuration counts. */
+  readonly clusterId: string;
   readonly streams: () => Iterable<TrackedStream>;
   /** Parts may be read. */
   readonly settled: () => boolean;
@@ -59,7 +61,7 @@ export class CaReporter implements StreamObserver {
 
   disconnected(stream: StreamStatus): void {
     if (this.#isRotating && stream.types.has(secretType) && stream.caller.secure && !this.#upToDate.has(stream)) {
-      this.#gone.add(nameOf(stream));
+      this.#gone.add(nameOf(stream, this.#options.clusterId));
     }
     this.#soon();
   }
@@ -130,7 +132,7 @@ export class CaReporter implements StreamObserver {
         continue;
       }
       proxies++;
-      const name = nameOf(stream);
+      const name = nameOf(stream, this.#options.clusterId);
       const { roots, leaf } = accepted(stream, part, ca.bundle.version, signer);
       if (!roots) withoutRoots.push(name);
       if (!leaf) withoutLeaf.push(name);
@@ -169,8 +171,10 @@ function accepted(stream: TrackedStream, part: SnapshotPart, bundle: string, sig
   };
 }
 
-function nameOf({ subscription }: StreamStatus): string {
-  return proxyName(subscription.node.id);
+/** `pod.namespace`, of a remote cluster `pod.namespace@cluster`. */
+function nameOf({ subscription, caller }: StreamStatus, ownCluster: string): string {
+  const cluster = caller.identity?.cluster ?? ownCluster;
+  return proxyName(subscription.node.id) + (cluster === ownCluster ? '' : `@${cluster}`);
 }
 
 /** Upwards, so that not every certificate is a new report. */

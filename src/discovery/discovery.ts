@@ -267,6 +267,7 @@ class Daemon {
     const reporter = new CaReporter({
       certificates,
       identities: parts,
+      clusterId: options.instance.clusterId,
       streams: () => hub.streams,
       settled: () => snapshot.settled,
       publish: (report) => joined.replicas.publish(caReportKey, report),
