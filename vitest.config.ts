@@ -12,7 +12,7 @@ export default defineConfig({
       {
         test: {
           name: 'golden',
-          include: ['test/golden/**/*.test.ts', 'test/conformance/**/*.test.ts', 'test/random/**/*.test.ts'],
+          include: ['test/golden/**/*.test.ts', 'test/conformance/**/*.test.ts', 'test/random/**/*.test.ts', 'test/istio/**/*.test.ts'],
           testTimeout: 300_000,
           sequence: { groupOrder: 1 },
         },
