@@ -1,122 +1,124 @@
-/** One run: all scenarios against one server. */
-import { spreadOf, median } from './report/statistics.ts';
-import { receivedBetween, type ChangeResult, type ConnectResult, type TargetResult } from './report/report.ts';
+/** One run: the chosen scenarios against one server. */
+import { RealEnvoy } from './envoy/real.ts';
+import type { ScenarioResult, TargetResult } from './report/result.ts';
+import type { Context, Numbers, Settings } from './scenarios/context.ts';
+import { measureConnect } from './scenarios/proxies.ts';
+import { connectName, type Facilities, reconnectName, scenarioNamed } from './scenarios/scenarios.ts';
 import { Fleet } from './streams/fleet.ts';
-import type { Connected, ProxyPlan } from './streams/messages.ts';
+import type { ProxyPlan } from './streams/messages.ts';
+import type { Protocol } from './streams/response.ts';
+import { Meter } from './target/meter.ts';
 import type { Target } from './target/target.ts';
 import { usageOf } from './target/usage.ts';
-import type { Scenario } from './workload/changes.ts';
-import type { ManifestFolder } from './workload/folder.ts';
-import type { SimulatedProxy } from './workload/mesh.ts';
+import type { Feed } from './workload/feed.ts';
+import { envoyProxy, type MeshSize, simulatedProxies } from './workload/mesh.ts';
 import { nodeOf } from './workload/node.ts';
 
 export interface RunOptions {
   readonly target: Target;
-  readonly folder: ManifestFolder;
-  readonly proxies: readonly SimulatedProxy[];
-  readonly scenarios: readonly Scenario[];
-  /** Changes in each scenario; the first number of a change, so that several servers on one folder see different ones. */
-  readonly changes: number;
-  readonly firstChange: number;
-  /** Processes of simulated proxies. */
-  readonly processes: number;
-  readonly slowReaders: number;
-  readonly slowBytesPerSecond: number;
-  readonly reconnect: boolean;
-  readonly limitMs: number;
+  readonly feed: Feed;
+  readonly size: MeshSize;
+  readonly scenarios: readonly string[];
+  readonly settings: Settings;
+  readonly numbers: Numbers;
+  readonly proxies: ProxyOptions;
+  /** A real Envoy takes part. */
+  readonly envoy: boolean;
   readonly progress: (line: string) => void;
 }
 
-/** Nothing comes for so long: the server has said everything. Longer than any server's pacing after a single change. */
-const quietMs = 400;
+/** What the simulated proxies are like. */
+export interface ProxyOptions {
+  readonly protocol: 'delta' | 'sotw' | 'mixed';
+  /** Processes that share them. */
+  readonly workers: number;
+  readonly slowReaders: number;
+  readonly slowBytesPerSecond: number;
+  /** The share that refuses responses of the type. */
+  readonly nack?: { readonly type: string; readonly share: number };
+}
 
 export async function run(options: RunOptions): Promise<TargetResult> {
-  const { target, scenarios, progress, limitMs } = options;
+  const { target, feed, size, settings, scenarios, numbers } = options;
+  const progress = (line: string): void => options.progress(`${target.name}: ${line}`);
   const atStart = usageOf(target.pid);
-  const plans = await proxyPlans(options);
-  await using fleet = new Fleet(options.processes);
-  progress(`${target.name}: ${plans.length} proxies connect`);
+  const token = target.tls === true ? (target.token ?? feed.token) : undefined;
+  await using fleet = new Fleet(options.proxies.workers);
+  await using stack = new AsyncDisposableStack();
+  const { protocol } = options.proxies;
+  const envoyProtocol: Protocol = protocol === 'sotw' ? 'sotw' : 'delta';
+  if (options.envoy) progress('a real Envoy connects');
+  const envoy = options.envoy
+    ? stack.use(
+        await RealEnvoy.start({
+          target,
+          ...(token === undefined ? {} : { token }),
+          workload: envoyProxy(size),
+          protocol: envoyProtocol,
+          limitMs: settings.limitMs,
+        }),
+      )
+    : undefined;
+  const meter = new Meter(target, envoy);
+  const proxies = simulatedProxies(size);
+  const context: Context = { settings, feed, fleet, meter, envoy, size, proxies, numbers, progress };
+  const plans = await proxyPlans(options, token);
+  progress(`${plans.length} proxies connect`);
   const { address, ca } = target;
-  const connect = await measureConnect(target, fleet, () =>
-    fleet.connect({ address, ...(ca === undefined ? {} : { ca }), proxies: plans, keepVersions: options.reconnect, limitMs }),
-  );
-  const connectedPeakRssMb = usageOf(target.pid).peakRssMb;
-  const changes: ChangeResult[] = [];
-  for (const scenario of scenarios) {
-    progress(`${target.name}: ${scenario.title}`);
-    changes.push(await measureChanges(options, fleet, scenario));
-  }
-  let reconnect: ConnectResult | undefined;
-  if (options.reconnect) {
-    progress(`${target.name}: all reconnect with the versions that they hold`);
-    reconnect = await measureConnect(target, fleet, () => fleet.reconnect(limitMs));
+  const keepVersions = scenarios.includes(reconnectName);
+  const results: ScenarioResult[] = [
+    await measureConnect(context, () =>
+      fleet.connect({ address, ...(ca === undefined ? {} : { ca }), proxies: plans, keepVersions, limitMs: settings.limitMs }),
+    ),
+  ];
+  const skipped: { scenario: string; reason: string }[] = [];
+  const facilities: Facilities = { feed: feed.kind, tls: token !== undefined, virtualServices: size.virtualServices };
+  for (const name of scenarios.filter((scenario) => scenario !== connectName)) {
+    const scenario = scenarioNamed(name);
+    const reason = scenario.obstacle?.(facilities);
+    if (reason !== undefined) {
+      progress(`${name} is left out: ${reason}`);
+      skipped.push({ scenario: name, reason });
+      continue;
+    }
+    progress(name);
+    results.push(await scenario.measure(context));
   }
   await fleet.close();
   return {
     target: target.name,
     ...(target.startMs === undefined ? {} : { start: { ms: target.startMs, cpuMs: atStart.cpuMs, peakRssMb: atStart.peakRssMb } }),
-    connect,
-    ...(reconnect === undefined ? {} : { reconnect }),
-    changes,
-    connectedPeakRssMb,
-    peakRssMb: usageOf(target.pid).peakRssMb,
+    ...(envoy === undefined ? {} : { envoyStart: envoy.start }),
+    scenarios: results,
+    skipped,
+    peakRssMb: meter.highestRssMb,
   };
 }
 
-async function proxyPlans({ target, proxies, slowReaders, slowBytesPerSecond }: RunOptions): Promise<ProxyPlan[]> {
-  return Promise.all(
-    proxies.map(async (proxy, p) => ({
+/** The first proxies read slowly, the last ones refuse. */
+export async function proxyPlans(
+  { size, proxies: { protocol, slowReaders, slowBytesPerSecond, nack } }: Pick<RunOptions, 'size' | 'proxies'>,
+  token?: Target['token'],
+): Promise<ProxyPlan[]> {
+  const all = simulatedProxies(size);
+  const refusing = nack === undefined ? 0 : Math.round(nack.share * all.length);
+  const tokens = token === undefined ? [] : await inTurn(all, token);
+  return all.map((proxy, p) => {
+    const bearer = tokens[p];
+    return {
       node: nodeOf(proxy),
-      ...(target.token === undefined ? {} : { token: await target.token(proxy.namespace, proxy.serviceAccount) }),
+      protocol: protocol === 'mixed' ? (p % 2 === 0 ? 'delta' : 'sotw') : protocol,
+      ...(bearer === undefined ? {} : { token: bearer }),
       ...(p < slowReaders ? { bytesPerSecond: slowBytesPerSecond } : {}),
-    })),
-  );
+      ...(nack !== undefined && p >= all.length - refusing ? { refusedType: nack.type } : {}),
+    };
+  });
 }
 
-async function measureConnect(target: Target, fleet: Fleet, connect: () => Promise<Connected>): Promise<ConnectResult> {
-  const before = usageOf(target.pid);
-  const clientBefore = await fleet.settle(0);
-  const { beganMs, syncedMs } = await connect();
-  const after = await fleet.settle(quietMs);
-  const perProxy = spreadOf(syncedMs.map((at) => at - beganMs));
-  return {
-    ms: perProxy.max,
-    perProxy,
-    serverCpuMs: usageOf(target.pid).cpuMs - before.cpuMs,
-    clientCpuMs: after.cpuMs - clientBefore.cpuMs,
-    received: receivedBetween(clientBefore.received, after.received),
-  };
-}
-
-async function measureChanges(options: RunOptions, fleet: Fleet, { name, title, change }: Scenario): Promise<ChangeResult> {
-  const { target, folder, changes, firstChange, limitMs } = options;
-  const receipts: number[] = [];
-  const each: { readonly last: number; readonly server: number; readonly client: number }[] = [];
-  let traffic = receivedBetween(new Map(), new Map());
-  for (let n = firstChange; n < firstChange + changes; n++) {
-    const { file, manifests, types, marker } = change(n);
-    const before = await fleet.settle(quietMs);
-    await fleet.watch(types, marker);
-    const server = usageOf(target.pid).cpuMs;
-    const changedMs = folder.replace(file, manifests);
-    const received = (await fleet.received(limitMs)).map((at) => at - changedMs);
-    const after = await fleet.settle(quietMs);
-    receipts.push(...received);
-    traffic = receivedBetween(before.received, after.received);
-    each.push({
-      last: spreadOf(received).max,
-      server: usageOf(target.pid).cpuMs - server,
-      client: after.cpuMs - before.cpuMs,
-    });
-  }
-  return {
-    scenario: name,
-    title,
-    changes,
-    receiptMs: spreadOf(receipts),
-    lastReceiptMs: median(each.map(({ last }) => last)),
-    serverCpuMs: median(each.map(({ server }) => server)),
-    clientCpuMs: median(each.map(({ client }) => client)),
-    received: traffic,
-  };
+/** Some at once: an API server limits how much it is asked. */
+async function inTurn<T, R>(items: readonly T[], get: (item: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = [];
+  const atOnce = 16;
+  for (let i = 0; i < items.length; i += atOnce) results.push(...(await Promise.all(items.slice(i, i + atOnce).map(get))));
+  return results;
 }

@@ -13,12 +13,14 @@ import { Graph } from '../../src/store/graph.ts';
 import { clusterType, endpointType, listenerType, routeType, shortName, virtualHostType } from '../../src/wire/types.ts';
 import { createValidator } from '../../src/wire/validate.ts';
 import type { Subscription } from '../../src/xds/source.ts';
-import { scenarios } from '../workload/changes.ts';
-import { meshFiles, simulatedProxies, type Manifest, type SimulatedProxy } from '../workload/mesh.ts';
+import { changeScenarios } from '../workload/changes.ts';
+import type { Change } from '../workload/edit.ts';
+import { folderManifests } from '../workload/entries.ts';
+import { meshItems, simulatedProxies, type Manifest, type SimulatedProxy } from '../workload/mesh.ts';
 
 const services = Number(process.argv[2] ?? 1000);
 const proxies = Number(process.argv[3] ?? 200);
-const size = { services, virtualServices: Math.floor(services / 10), proxies };
+const size = { services, virtualServices: Math.floor(services / 10), proxies, layout: 'default' as const };
 
 const graph = new Graph();
 const objects = new Objects(graph);
@@ -72,7 +74,7 @@ function measure<T>(what: string, run: () => T, per?: { readonly unit: string; r
   return result;
 }
 
-const all = [...meshFiles(size).values()].flat();
+const all = meshItems(size).flatMap(folderManifests);
 measure('objects are checked and put into the collections', () => apply(all), { unit: 'objects', count: () => all.length });
 measure('services, endpoints and routes are modelled', () => snapshot.flush());
 const [first, ...others] = simulatedProxies(size);
@@ -86,16 +88,18 @@ subscriptions.push(
     count: () => snapshot.encoder.count - already,
   }),
 );
-for (const { title, change } of scenarios(size)) {
-  for (let n = 0; n < 3; n++) {
-    apply(change(n).manifests);
-    snapshot.flush();
-  }
-  const { manifests } = change(3);
-  measure(title, () => {
-    apply(manifests);
-    snapshot.flush();
-  });
+/** Without what is removed: nothing here is. */
+function put({ edit }: Change): void {
+  apply((edit.put ?? []).flatMap(folderManifests));
+  snapshot.flush();
+}
+
+for (const { name, title, prepare, change } of changeScenarios(size, 100)) {
+  // Removals, and what only a cluster selects.
+  if (name === 'service-removed' || name === 'namespace-label') continue;
+  if (prepare !== undefined) put(prepare(0, 4));
+  for (let n = 0; n < 3; n++) put(change(n));
+  measure(title, () => put(change(3)));
 }
 console.log(`${services} services, ${size.virtualServices} VirtualServices, ${proxies} proxies, ${snapshot.partCount} parts`);
 console.table(rows);

@@ -8,15 +8,19 @@ export interface Spread {
   readonly max: number;
 }
 
-/** NaN in the list (what never came) is left out. Throws for an empty list. */
-export function spreadOf(values: readonly number[]): Spread {
-  const sorted = values.filter((value) => !Number.isNaN(value)).sort((a, b) => a - b);
-  const at = (share: number): number => {
-    const value = sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)];
-    if (value === undefined) throw new Error('there is nothing to take a percentile of');
-    return value;
-  };
+/** Undefined for an empty list. */
+export function spreadOf(values: readonly number[]): Spread | undefined {
+  const sorted = [...values].sort((a, b) => a - b);
+  const at = (share: number): number => sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN;
+  if (sorted.length === 0) return undefined;
   return { first: at(0), p50: at(0.5), p90: at(0.9), p99: at(0.99), max: at(1) };
+}
+
+/** NaN in the list stands for what never came. */
+export function receiptsOf(values: readonly number[]): { readonly spread?: Spread; readonly failures: number } {
+  const came = values.filter((value) => !Number.isNaN(value));
+  const spread = spreadOf(came);
+  return { ...(spread === undefined ? {} : { spread }), failures: values.length - came.length };
 }
 
 export function median(values: readonly number[]): number {

@@ -1,7 +1,10 @@
-/** A delta ADS stream on a connection of its own, as every Envoy has. Plain HTTP/2: a gRPC library would double the cost of a simulated proxy. */
+/** An ADS stream on a connection of its own, as every Envoy has. Plain HTTP/2: a gRPC library would double the cost of a simulated proxy. */
 import { connect, constants, type ClientHttp2Session, type ClientHttp2Stream, type IncomingHttpHeaders } from 'node:http2';
+import { FrameReader } from './frames.ts';
+import type { Protocol } from './response.ts';
 
 export interface ConnectionOptions {
+  readonly protocol: Protocol;
   /** `host:port`. */
   readonly address: string;
   /** Roots of the server's certificate, PEM; without it the stream is in plaintext. */
@@ -17,12 +20,15 @@ export interface ConnectionOptions {
   readonly onEnd: (reason: string) => void;
 }
 
-const path = '/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources';
+const service = '/envoy.service.discovery.v3.AggregatedDiscoveryService';
+const paths: Readonly<Record<Protocol, string>> = {
+  delta: `${service}/DeltaAggregatedResources`,
+  sotw: `${service}/StreamAggregatedResources`,
+};
 /** Envoy's own windows are of this order. With HTTP/2's default of 64 KiB the first answer would take a round trip per 64 KiB. */
 const streamWindow = 16 * 1024 * 1024;
 /** The reason of an end that `close` made. */
 export const closedHere = 'closed here';
-const maxMessageBytes = 256 * 1024 * 1024;
 
 export class Connection {
   readonly #options: ConnectionOptions;
@@ -32,7 +38,7 @@ export class Connection {
   #ended = false;
 
   constructor(options: ConnectionOptions) {
-    const { address, ca, serverName, token, bytesPerSecond, onMessage } = options;
+    const { protocol, address, ca, serverName, token, bytesPerSecond, onMessage } = options;
     this.#options = options;
     this.#frames = new FrameReader(onMessage);
     const settings = bytesPerSecond === undefined ? { settings: { initialWindowSize: streamWindow } } : {};
@@ -43,7 +49,7 @@ export class Connection {
     if (bytesPerSecond === undefined) this.#session.once('connect', () => this.#session.setLocalWindowSize(streamWindow));
     this.#stream = this.#session.request({
       ':method': 'POST',
-      ':path': path,
+      ':path': paths[protocol],
       'content-type': 'application/grpc',
       te: 'trailers',
       ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
@@ -62,12 +68,24 @@ export class Connection {
     this.#stream.once('close', () => this.#end('stream closed'));
   }
 
-  send(message: Buffer): void {
+  /** A message in pieces. */
+  send(pieces: readonly Buffer[]): void {
     if (this.#ended) return;
     const head = Buffer.alloc(5);
-    head.writeUInt32BE(message.length, 1);
-    // One write: two would be two frames.
-    this.#stream.write(Buffer.concat([head, message]));
+    head.writeUInt32BE(
+      pieces.reduce((sum, { length }) => sum + length, 0),
+      1,
+    );
+    // Small ones are one write, which is one frame; of a large one the pieces that streams share are not copied.
+    const [first = head.subarray(0, 0), ...rest] = pieces;
+    if (rest.length === 0) {
+      this.#stream.write(Buffer.concat([head, first]));
+      return;
+    }
+    this.#stream.cork();
+    this.#stream.write(head);
+    for (const piece of pieces) this.#stream.write(piece);
+    this.#stream.uncork();
   }
 
   close(): void {
@@ -86,44 +104,5 @@ export class Connection {
     this.#ended = true;
     this.#options.onEnd(reason);
     this.#session.destroy();
-  }
-}
-
-/** Puts gRPC messages together from what the connection delivers: a flag, the length in 4 bytes, the message. */
-export class FrameReader {
-  readonly #onMessage: (message: Buffer) => void;
-  readonly #head = Buffer.alloc(5);
-  /** Bytes of the head, then of the message, that are there. */
-  #filled = 0;
-  #message: Buffer | undefined;
-
-  constructor(onMessage: (message: Buffer) => void) {
-    this.#onMessage = onMessage;
-  }
-
-  push(chunk: Buffer): void {
-    for (let at = 0; at < chunk.length;) {
-      const target = this.#message ?? this.#head;
-      const taken = chunk.copy(target, this.#filled, at);
-      at += taken;
-      this.#filled += taken;
-      if (this.#filled < target.length) return;
-      this.#filled = 0;
-      const done = this.#message;
-      this.#message = done === undefined ? this.#announced() : undefined;
-      if (done !== undefined) this.#onMessage(done);
-      else if (this.#message?.length === 0) {
-        this.#onMessage(this.#message);
-        this.#message = undefined;
-      }
-    }
-  }
-
-  /** Room for the message that the head announces. */
-  #announced(): Buffer {
-    if (this.#head[0] !== 0) throw new Error('the server compresses its messages, which was not asked for');
-    const length = this.#head.readUInt32BE(1);
-    if (length > maxMessageBytes) throw new Error(`a message of ${length} bytes is longer than ${maxMessageBytes}`);
-    return Buffer.allocUnsafe(length);
   }
 }

@@ -1,43 +1,51 @@
 /** All simulated proxies of a run, in processes of their own. */
 import { fork, type ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
+import type { Mark } from '../workload/mark.ts';
 import type { Answers, Command, Connected, ConnectCommand, Reply, Totals, Traffic } from './messages.ts';
 
 export class Fleet implements AsyncDisposable {
   readonly #workers: readonly Worker[];
+  #watches = 0;
 
   /** `processes`: each takes an equal share of the proxies. */
   constructor(processes: number) {
     this.#workers = Array.from({ length: processes }, () => new Worker());
   }
 
-  /** Returns when all are in sync. */
+  /** Returns when all are in sync, or after the limit. */
   async connect(command: Omit<ConnectCommand, 'do'>): Promise<Connected> {
-    const { length } = this.#workers;
-    const parts = await Promise.all(
-      this.#workers.map((worker, i) =>
-        worker.call({ ...command, do: 'connect', proxies: command.proxies.filter((_proxy, p) => p % length === i) }),
-      ),
-    );
-    return joined(parts);
+    const shares = this.#shares(command.proxies);
+    return joined(await this.#each((i) => ({ ...command, do: 'connect', proxies: shares[i] ?? [] })));
   }
 
-  async reconnect(limitMs: number): Promise<Connected> {
-    return joined(await this.#all({ do: 'reconnect', limitMs }));
+  async reconnect(share: number, limitMs: number): Promise<Connected> {
+    return joined(await this.#each(() => ({ do: 'reconnect', share, limitMs })));
   }
 
-  async watch(types: readonly string[], marker: string): Promise<void> {
-    await this.#all({ do: 'watch', types, marker });
+  /** Ends one after the other, spread over some time, and begins each again with nothing. */
+  async restart(overMs: number, limitMs: number): Promise<Connected> {
+    return joined(await this.#each(() => ({ do: 'restart', overMs, limitMs })));
   }
 
-  /** When each proxy has received what is watched; NaN where a slow reader has not. */
-  async received(limitMs: number): Promise<number[]> {
-    return (await this.#all({ do: 'await', limitMs })).flatMap((part) => part.receivedMs);
+  /** Notes from now on when the mark is received. Several can be under way. */
+  async watch(mark: Mark, concerns: readonly boolean[]): Promise<{ received: (limitMs: number) => Promise<number[]> }> {
+    const id = ++this.#watches;
+    const shares = this.#shares(concerns);
+    await this.#each((i) => ({ do: 'watch', id, mark, concerns: shares[i] ?? [] }));
+    return {
+      received: async (limitMs) => (await this.#each(() => ({ do: 'await', id, limitMs }))).flatMap((part) => part.receivedMs),
+    };
+  }
+
+  /** How long each proxy waited for a certificate. */
+  async certify(request: string, overMs: number, limitMs: number): Promise<number[]> {
+    return (await this.#each(() => ({ do: 'certify', request, overMs, limitMs }))).flatMap((part) => part.tookMs);
   }
 
   /** Returns when no proxy has received anything for so long. */
   async settle(quietMs: number): Promise<Totals> {
-    const parts = await this.#all({ do: 'settle', quietMs });
+    const parts = await this.#each(() => ({ do: 'settle', quietMs }));
     const sum = (of: (part: Totals) => number): number => parts.reduce((total, part) => total + of(part), 0);
     return {
       received: sumOf(parts.map((part) => part.received)),
@@ -47,20 +55,26 @@ export class Fleet implements AsyncDisposable {
   }
 
   async close(): Promise<void> {
-    await this.#all({ do: 'close' });
+    await this.#each(() => ({ do: 'close' }));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#workers.map((worker) => worker.stop()));
   }
 
-  #all<K extends Command['do']>(command: Command & { do: K }): Promise<Answers[K][]> {
-    return Promise.all(this.#workers.map((worker) => worker.call<K>(command)));
+  #each<K extends Command['do']>(command: (worker: number) => Command & { do: K }): Promise<Answers[K][]> {
+    return Promise.all(this.#workers.map((worker, i) => worker.call<K>(command(i))));
+  }
+
+  /** What each worker gets of a list that has one entry for each proxy. */
+  #shares<T>(all: readonly T[]): T[][] {
+    const { length } = this.#workers;
+    return this.#workers.map((_worker, i) => all.filter((_entry, p) => p % length === i));
   }
 }
 
 function joined(parts: readonly Connected[]): Connected {
-  return { beganMs: Math.min(...parts.map((part) => part.beganMs)), syncedMs: parts.flatMap((part) => part.syncedMs) };
+  return { beganMs: Math.min(...parts.map((part) => part.beganMs)), tookMs: parts.flatMap((part) => part.tookMs) };
 }
 
 function sumOf(parts: readonly ReadonlyMap<string, Traffic>[]): Map<string, Traffic> {

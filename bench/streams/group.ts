@@ -1,85 +1,116 @@
 /** The simulated proxies of one process. */
 import { setTimeout as delay } from 'node:timers/promises';
+import { requestCertificate } from './certificate.ts';
 import { nowMs } from './clock.ts';
 import { closedHere, Connection } from './connection.ts';
 import type {
   AwaitCommand,
+  Certified,
+  CertifyCommand,
   ConnectCommand,
   Connected,
   ProxyPlan,
   Received,
   ReconnectCommand,
+  RestartCommand,
   SettleCommand,
   Totals,
   WatchCommand,
 } from './messages.ts';
+import type { SimulatedStream, StreamOptions } from './proxy.ts';
 import { encodeShared } from './request.ts';
-import { ResponseReader } from './response.ts';
+import { type Protocol, type Response, ResponseReader } from './response.ts';
 import { Sidecar } from './sidecar.ts';
+import { SotwSidecar } from './sotw.ts';
+import * as types from './types.ts';
+import { Watch } from './watch.ts';
 
 interface Member {
+  readonly index: number;
   readonly plan: ProxyPlan;
-  readonly sidecar: Sidecar;
+  stream: SimulatedStream;
   connection: Connection | undefined;
-  /** NaN: not yet. */
-  syncedMs: number;
-  receivedMs: number;
+  /** Called once, when it is in sync. */
+  onSynced: (() => void) | undefined;
 }
 
-interface Waiting {
-  readonly resolve: () => void;
-  readonly reject: (error: Error) => void;
-}
+/** Whole in each response over SotW, which leaves endpoints and routes out that did not change. */
+const wholeTypes: ReadonlySet<string> = new Set([types.clusters, types.listeners]);
 
 export class ProxyGroup {
-  readonly #reader = new ResponseReader();
+  readonly #readers: Readonly<Record<Protocol, ResponseReader>> = { delta: new ResponseReader('delta'), sotw: new ResponseReader('sotw') };
   #members: readonly Member[] = [];
   #server: ConnectCommand | undefined;
-  #watched: { readonly types: readonly string[]; readonly marker: Buffer } | undefined;
-  #waiting: Waiting | undefined;
-  /** Members that the current wait is for and that have not got there. */
-  #outstanding = 0;
+  readonly #watches = new Map<number, Watch>();
   readonly #received = new Map<string, { messages: number; bytes: number }>();
   #lastMessageMs = 0;
+  /** Rejects when the server ends a stream that it should keep. */
+  #broken = Promise.withResolvers<never>();
+
+  constructor() {
+    this.#broken.promise.catch(() => undefined);
+  }
 
   async connect(command: ConnectCommand): Promise<Connected> {
     this.#server = command;
-    this.#members = command.proxies.map((plan) => {
-      const member: Member = {
-        plan,
-        sidecar: new Sidecar(
-          { node: plan.node, encode: encodeShared, send: (request) => member.connection?.send(request) },
-          command.keepVersions,
-        ),
-        connection: undefined,
-        syncedMs: Number.NaN,
-        receivedMs: Number.NaN,
-      };
+    this.#broken = Promise.withResolvers<never>();
+    this.#broken.promise.catch(() => undefined);
+    this.#members = command.proxies.map((plan, index) => {
+      const member: Member = { index, plan, stream: unopened, connection: undefined, onSynced: undefined };
+      member.stream = this.#streamOf(member);
       return member;
     });
-    return this.#open(command, command.limitMs);
+    return this.#openAll(this.#members, command.limitMs);
   }
 
-  async reconnect({ limitMs }: ReconnectCommand): Promise<Connected> {
-    if (this.#server === undefined) throw new Error('nothing was connected');
-    this.close();
-    return this.#open(this.#server, limitMs);
+  async reconnect({ share, limitMs }: ReconnectCommand): Promise<Connected> {
+    const dropped = this.#members.slice(0, Math.ceil(share * this.#members.length));
+    for (const { connection } of dropped) connection?.close();
+    return this.#openAll(dropped, limitMs);
   }
 
-  watch({ types, marker }: WatchCommand): null {
-    this.#watched = { types, marker: Buffer.from(marker) };
-    for (const member of this.#members) member.receivedMs = Number.NaN;
-    this.#outstanding = this.#members.filter(isQuick).length;
+  async restart({ overMs, limitMs }: RestartCommand): Promise<Connected> {
+    const beganMs = nowMs();
+    const took = await this.#paced(overMs, (member) => {
+      member.connection?.close();
+      member.stream = this.#streamOf(member);
+      return this.#open(member, limitMs);
+    });
+    return { beganMs, tookMs: took };
+  }
+
+  watch({ id, mark, concerns }: WatchCommand): null {
+    this.#watches.set(
+      id,
+      new Watch(
+        mark,
+        this.#members.map((member, i) => concerns[i] === true && isQuick(member)),
+      ),
+    );
     return null;
   }
 
-  async await({ limitMs }: AwaitCommand): Promise<Received> {
+  async await({ id, limitMs }: AwaitCommand): Promise<Received> {
+    const watch = this.#watches.get(id);
+    if (watch === undefined) throw new Error(`there is no watch ${id}`);
     try {
-      await this.#until('receive the change', limitMs);
+      await this.#within(watch.complete, limitMs);
     } finally {
-      this.#watched = undefined;
+      this.#watches.delete(id);
     }
-    return { receivedMs: this.#members.map((member) => member.receivedMs) };
+    return { receivedMs: watch.receivedMs };
+  }
+
+  async certify({ request, overMs, limitMs }: CertifyCommand): Promise<Certified> {
+    const { address, ca } = this.#server ?? {};
+    if (address === undefined || ca === undefined) throw new Error('certificates are signed over TLS only');
+    const tookMs = await this.#paced(overMs, async ({ plan: { token } }) => {
+      if (token === undefined) throw new Error('certificates are signed for tokens only');
+      const beganMs = nowMs();
+      await requestCertificate({ address, ca, token, request, limitMs });
+      return nowMs() - beganMs;
+    });
+    return { tookMs };
   }
 
   async settle({ quietMs }: SettleCommand): Promise<Totals> {
@@ -93,47 +124,65 @@ export class ProxyGroup {
     return null;
   }
 
-  async #open({ address, ca }: ConnectCommand, limitMs: number): Promise<Connected> {
+  async #openAll(members: readonly Member[], limitMs: number): Promise<Connected> {
     const beganMs = nowMs();
-    this.#watched = undefined;
-    this.#outstanding = this.#members.filter(isQuick).length;
-    for (const member of this.#members) {
-      const { token, bytesPerSecond } = member.plan;
-      member.syncedMs = Number.NaN;
-      const connection = new Connection({
-        address,
-        ...(ca === undefined ? {} : { ca }),
-        ...(token === undefined ? {} : { token }),
-        ...(bytesPerSecond === undefined ? {} : { bytesPerSecond }),
-        onMessage: (message) => this.#receive(member, message),
-        onEnd: (reason) => {
-          if (member.connection !== connection) return;
-          member.connection = undefined;
-          if (reason !== closedHere) this.#broken(reason);
-        },
-      });
-      member.connection = connection;
-      member.sidecar.open();
-    }
-    await this.#until('be in sync', limitMs);
-    return { beganMs, syncedMs: this.#members.map((member) => member.syncedMs) };
+    const took = await Promise.all(members.map((member) => this.#open(member, limitMs, beganMs)));
+    return { beganMs, tookMs: took.filter((_ms, i) => isQuick(members[i])) };
+  }
+
+  /** Returns how long it took to be in sync, NaN when it was not within the limit. Of a slow reader it is not waited for. */
+  async #open(member: Member, limitMs: number, beganMs = nowMs()): Promise<number> {
+    const synced = Promise.withResolvers<void>();
+    member.onSynced = synced.resolve;
+    this.#connect(member);
+    member.stream.open();
+    if (!isQuick(member)) return Number.NaN;
+    return (await this.#within(synced.promise, limitMs)) ? nowMs() - beganMs : Number.NaN;
+  }
+
+  #connect(member: Member): void {
+    if (this.#server === undefined) throw new Error('nothing was connected');
+    const { address, ca } = this.#server;
+    const { protocol, token, bytesPerSecond } = member.plan;
+    const connection = new Connection({
+      protocol,
+      address,
+      ...(ca === undefined ? {} : { ca }),
+      ...(token === undefined ? {} : { token }),
+      ...(bytesPerSecond === undefined ? {} : { bytesPerSecond }),
+      onMessage: (message) => this.#receive(member, message),
+      onEnd: (reason) => {
+        if (member.connection !== connection) return;
+        member.connection = undefined;
+        // What a slow reader is spared does not fail the run.
+        if (reason !== closedHere && isQuick(member)) this.#broken.reject(new Error(`the server ended a stream: ${reason}`));
+      },
+    });
+    member.connection = connection;
+  }
+
+  #streamOf(member: Member): SimulatedStream {
+    const { node, protocol, refusedType } = member.plan;
+    const options: StreamOptions = {
+      node,
+      send: (request) => member.connection?.send(request),
+      ...(refusedType === undefined ? {} : { refusedType }),
+    };
+    if (protocol === 'sotw') return new SotwSidecar(options);
+    return new Sidecar({ ...options, encode: encodeShared }, this.#server?.keepVersions);
   }
 
   #receive(member: Member, message: Buffer): void {
     const now = nowMs();
     this.#lastMessageMs = now;
-    const response = this.#reader.read(message);
+    const response = this.#readers[member.plan.protocol].read(message);
     this.#count(response.content.type, message.length);
-    member.sidecar.receive(response);
-    const watched = this.#watched;
-    if (watched !== undefined) {
-      if (Number.isNaN(member.receivedMs) && watched.types.includes(response.content.type) && message.includes(watched.marker)) {
-        member.receivedMs = now;
-        if (isQuick(member)) this.#arrived();
-      }
-    } else if (Number.isNaN(member.syncedMs) && member.sidecar.synced) {
-      member.syncedMs = now;
-      if (isQuick(member)) this.#arrived();
+    member.stream.receive(response);
+    const whole = member.plan.protocol === 'sotw' && wholeTypes.has(response.content.type);
+    for (const watch of this.#watches.values()) watch.receive(member.index, message, response.content, whole, now);
+    if (member.onSynced !== undefined && member.stream.synced) {
+      member.onSynced();
+      member.onSynced = undefined;
     }
   }
 
@@ -147,33 +196,37 @@ export class ProxyGroup {
     traffic.bytes += bytes;
   }
 
-  #arrived(): void {
-    this.#outstanding--;
-    if (this.#outstanding === 0) this.#waiting?.resolve();
+  /** Starts one for each proxy that is not a slow reader, at even intervals. */
+  async #paced(overMs: number, run: (member: Member) => Promise<number>): Promise<number[]> {
+    const members = this.#members.filter(isQuick);
+    const beganMs = nowMs();
+    const runs: Promise<number>[] = [];
+    for (const [i, member] of members.entries()) {
+      const early = beganMs + (i * overMs) / members.length - nowMs();
+      if (early > 0) await delay(early);
+      const one = run(member);
+      // Awaited with the others; a failure before that is not unhandled.
+      one.catch(() => undefined);
+      runs.push(one);
+    }
+    return Promise.all(runs);
   }
 
-  #broken(reason: string): void {
-    this.#waiting?.reject(new Error(`the server ended a stream: ${reason}`));
-  }
-
-  async #until(what: string, limitMs: number): Promise<void> {
-    if (this.#outstanding === 0) return;
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.#waiting = { resolve, reject };
-    const timer = setTimeout(
-      () => reject(new Error(`${this.#outstanding} of ${this.#members.length} proxies did not ${what} within ${limitMs} ms`)),
-      limitMs,
-    );
+  /** False after the limit. Throws when the server ends a stream meanwhile. */
+  async #within(done: Promise<void>, limitMs: number): Promise<boolean> {
+    const { promise: late, resolve } = Promise.withResolvers<false>();
+    const timer = setTimeout(() => resolve(false), limitMs);
     try {
-      await promise;
+      return await Promise.race([done.then(() => true), this.#broken.promise, late]);
     } finally {
       clearTimeout(timer);
-      this.#waiting = undefined;
     }
   }
 }
 
+const unopened: SimulatedStream = { open: () => undefined, receive: (_response: Response) => undefined, synced: false };
+
 /** Nobody waits for slow readers: what is measured is what they do to the others. */
-function isQuick({ plan }: { readonly plan: ProxyPlan }): boolean {
-  return plan.bytesPerSecond === undefined;
+function isQuick(member: { readonly plan: ProxyPlan } | undefined): boolean {
+  return member?.plan.bytesPerSecond === undefined;
 }

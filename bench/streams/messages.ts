@@ -1,11 +1,16 @@
-/** What the bench and the processes of its simulated proxies say to each other. All times are of `nowMs()`. */
+/** What the bench and the processes of its simulated proxies say to each other. All times are of `nowMs()`; NaN: it never came. */
+import type { Mark } from '../workload/mark.ts';
+import type { Protocol } from './response.ts';
 
 export interface ProxyPlan {
   /** The encoded Node. */
   readonly node: Uint8Array;
+  readonly protocol: Protocol;
   readonly token?: string;
   /** A slow reader: bytes a second. */
   readonly bytesPerSecond?: number;
+  /** Responses of this type are refused once it is in sync. */
+  readonly refusedType?: string;
 }
 
 export interface ConnectCommand {
@@ -18,34 +23,59 @@ export interface ConnectCommand {
   readonly limitMs: number;
 }
 
-/** Ends all streams and opens them again with the versions that they hold. Answered like `connect`. */
+/** Drops the connections of a share of the proxies, and all of them are back at once with the versions that they hold. */
 export interface ReconnectCommand {
   readonly do: 'reconnect';
+  /** 0 to 1. */
+  readonly share: number;
+  readonly limitMs: number;
+}
+
+/** Ends one stream after the other, spread over some time, and begins each again with nothing. */
+export interface RestartCommand {
+  readonly do: 'restart';
+  readonly overMs: number;
   readonly limitMs: number;
 }
 
 export interface Connected {
   readonly beganMs: number;
-  /** Of each proxy: when the last thing that it needed to be ready had come. */
-  readonly syncedMs: readonly number[];
+  /** Of each proxy that is not a slow reader: from its own connection until the last thing that it needed to be ready had come. */
+  readonly tookMs: readonly number[];
 }
 
-/** From now on note when each proxy first receives a response of one of the types in which the text occurs. Answered when armed. */
+/** From now on note when a response first shows the mark to each proxy that it concerns. Answered when armed. */
 export interface WatchCommand {
   readonly do: 'watch';
-  readonly types: readonly string[];
-  /** Occurs in nothing but the change. */
-  readonly marker: string;
+  readonly id: number;
+  readonly mark: Mark;
+  /** By proxy; slow readers are left out anyway. */
+  readonly concerns: readonly boolean[];
 }
 
-/** Answered when all proxies that are not slow readers have received what is watched. */
+/** Answered when all proxies that the watch concerns have received it, or after the limit. Ends the watch. */
 export interface AwaitCommand {
   readonly do: 'await';
+  readonly id: number;
   readonly limitMs: number;
 }
 
 export interface Received {
+  /** Of those that it concerns. */
   readonly receivedMs: readonly number[];
+}
+
+/** Each proxy asks for a certificate with its token on a connection of its own, spread over some time. */
+export interface CertifyCommand {
+  readonly do: 'certify';
+  /** PEM. */
+  readonly request: string;
+  readonly overMs: number;
+  readonly limitMs: number;
+}
+
+export interface Certified {
+  readonly tookMs: readonly number[];
 }
 
 /** Answered when nothing has come for so long. */
@@ -73,16 +103,19 @@ export interface CloseCommand {
   readonly do: 'close';
 }
 
-export type Command = ConnectCommand | ReconnectCommand | WatchCommand | AwaitCommand | SettleCommand | CloseCommand;
-
 export interface Answers {
   connect: Connected;
   reconnect: Connected;
+  restart: Connected;
   watch: null;
   await: Received;
+  certify: Certified;
   settle: Totals;
   close: null;
 }
+
+export type Command =
+  ConnectCommand | ReconnectCommand | RestartCommand | WatchCommand | AwaitCommand | CertifyCommand | SettleCommand | CloseCommand;
 
 export interface Call {
   readonly id: number;

@@ -5,7 +5,7 @@ import { Cluster_DiscoveryType, ClusterSchema } from '#gen/envoy/config/cluster/
 import { ListenerSchema } from '#gen/envoy/config/listener/v3/listener_pb.js';
 import { RouteConfigurationSchema } from '#gen/envoy/config/route/v3/route_pb.js';
 import { HttpConnectionManagerSchema } from '#gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
-import { DeltaDiscoveryResponseSchema } from '#gen/envoy/service/discovery/v3/discovery_pb.js';
+import { DeltaDiscoveryResponseSchema, DiscoveryResponseSchema } from '#gen/envoy/service/discovery/v3/discovery_pb.js';
 import { ResponseReader } from './response.ts';
 import * as types from './types.ts';
 
@@ -32,7 +32,7 @@ test('clusters name the load assignments that they want by EDS', () => {
     create(ClusterSchema, { name: 'by-name', clusterDiscoveryType: eds }),
     create(ClusterSchema, { name: 'by-service', clusterDiscoveryType: eds, edsClusterConfig: { serviceName: 'other' } }),
   ]);
-  const { nonce, content } = new ResponseReader().read(message);
+  const { nonce, content } = new ResponseReader('delta').read(message);
   expect(nonce).toBe('n1');
   expect(content.type).toBe(types.clusters);
   expect(content.removed).toEqual(['gone']);
@@ -62,7 +62,7 @@ test('listeners name route tables in filter chains, the default chain and API li
     }),
     create(ListenerSchema, { name: 'grpc', apiListener: { apiListener: manager('api') } }),
   ]);
-  const { content } = new ResponseReader().read(message);
+  const { content } = new ResponseReader('delta').read(message);
   expect(content.resources.map(({ name, references }) => [name, references])).toEqual([
     ['l', ['80', '8080']],
     ['grpc', ['api']],
@@ -74,14 +74,14 @@ test('a route table tells whether its hosts come by VHDS', () => {
     create(RouteConfigurationSchema, { name: '80', vhds: { configSource: {} } }),
     create(RouteConfigurationSchema, { name: 'whole', virtualHosts: [{ name: 'h', domains: ['h'] }] }),
   ]);
-  expect(new ResponseReader().read(message).content.resources.map(({ name, vhds }) => [name, vhds])).toEqual([
+  expect(new ResponseReader('delta').read(message).content.resources.map(({ name, vhds }) => [name, vhds])).toEqual([
     ['80', true],
     ['whole', false],
   ]);
 });
 
 test('equal contents under different nonces are read once, different ones of equal length are told apart', () => {
-  const reader = new ResponseReader();
+  const reader = new ResponseReader('delta');
   const of = (name: string, nonce: string) => response(types.clusters, nonce, ClusterSchema, [create(ClusterSchema, { name })]);
   const first = reader.read(of('a', 'n1'));
   const second = reader.read(of('a', 'n2'));
@@ -91,7 +91,7 @@ test('equal contents under different nonces are read once, different ones of equ
 });
 
 test('what a content has in common with the one before is taken over, wherever it stands', () => {
-  const reader = new ResponseReader();
+  const reader = new ResponseReader('delta');
   const eds = { case: 'type' as const, value: Cluster_DiscoveryType.EDS };
   const of = (...names: string[]) =>
     reader.read(
@@ -114,7 +114,7 @@ test('what a content has in common with the one before is taken over, wherever i
 });
 
 test('references that are the same are the same array', () => {
-  const reader = new ResponseReader();
+  const reader = new ResponseReader('delta');
   const of = (altStatName: string) => {
     const clusterDiscoveryType = { case: 'type' as const, value: Cluster_DiscoveryType.EDS };
     return reader.read(
@@ -129,5 +129,19 @@ test('references that are the same are the same array', () => {
 
 test('a message that is cut off is an error', () => {
   const message = response(types.clusters, 'n', ClusterSchema, [create(ClusterSchema, { name: 'a' })]);
-  expect(() => new ResponseReader().read(message.subarray(0, message.length - 3))).toThrow('cut off');
+  expect(() => new ResponseReader('delta').read(message.subarray(0, message.length - 3))).toThrow('cut off');
+});
+
+test('over SotW the name of a resource is that of its message, and the version that of the whole', () => {
+  const clusters = ['a', 'b'].map((name) =>
+    any(ClusterSchema, create(ClusterSchema, { name, clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.EDS } })),
+  );
+  const message = create(DiscoveryResponseSchema, { typeUrl: types.clusters, versionInfo: 'v7', nonce: 'n7', resources: clusters });
+  const { nonce, version, content } = new ResponseReader('sotw').read(Buffer.from(toBinary(DiscoveryResponseSchema, message)));
+  expect([nonce, version, content.type]).toEqual(['n7', 'v7', types.clusters]);
+  expect(content.resources).toEqual([
+    { name: 'a', version: '', references: ['a'], vhds: false },
+    { name: 'b', version: '', references: ['b'], vhds: false },
+  ]);
+  expect(content.references).toEqual(['a', 'b']);
 });

@@ -1,10 +1,14 @@
-/** Reads DeltaDiscoveryResponses as far as a sidecar must to know what to ask for next. */
+/** Reads discovery responses of both protocols as far as a sidecar must to know what to ask for next. */
 import { eachField, textOf, type Field } from './protobuf.ts';
 import * as types from './types.ts';
+
+/** Only what changed, or the whole state of a type each time. */
+export type Protocol = 'delta' | 'sotw';
 
 /** One resource of a response. */
 export interface ReceivedResource {
   readonly name: string;
+  /** Empty over SotW, where only the whole has one. */
   readonly version: string;
   /** What it names and has to be asked for: the load assignment of a cluster, the route tables of a listener. */
   readonly references: readonly string[];
@@ -21,8 +25,10 @@ export interface Content {
   readonly references: readonly string[];
 }
 
-export interface DeltaResponse {
+export interface Response {
   readonly nonce: string;
+  /** Of the whole; over delta it is for people only. */
+  readonly version: string;
   readonly content: Content;
 }
 
@@ -45,30 +51,42 @@ const maxKnown = 64;
  * others the same but for a few resources of their own. Comparing is ten times cheaper than reading.
  */
 export class ResponseReader {
+  readonly #protocol: Protocol;
   readonly #known = new Map<string, Known[]>();
   readonly #latest = new Map<string, Known>();
   #count = 0;
 
-  read(message: Buffer): DeltaResponse {
+  constructor(protocol: Protocol) {
+    this.#protocol = protocol;
+  }
+
+  /**
+   * `DeltaDiscoveryResponse`: system_version_info 1, resources 2, type_url 4, nonce 5, removed_resources 6. `DiscoveryResponse` has the same numbers
+   * and nothing removed; its resources are plain Anys.
+   */
+  read(message: Buffer): Response {
     let type = '';
     let nonce = '';
+    let version = '';
     const spans: number[] = [];
     const removed: string[] = [];
     eachField(message, 0, message.length, (field) => {
       if (field.number === 2) spans.push(field.start, field.end);
+      else if (field.number === 1) version = textOf(message, field);
       else if (field.number === 4) type = textOf(message, field);
       else if (field.number === 5) nonce = textOf(message, field);
       else if (field.number === 6) removed.push(textOf(message, field));
     });
     const [start] = spans;
-    if (start === undefined) return { nonce, content: { type, resources: [], removed, references: [] } };
+    if (start === undefined) return { nonce, version, content: { type, resources: [], removed, references: [] } };
     const end = spans.at(-1) ?? start;
     const key = `${type} ${end - start} ${spans.length} ${removed.join(' ')}`;
     const found = this.#known.get(key)?.find((known) => sameBytes(message, start, end, known.message, known.spans[0], known.spans.at(-1)));
-    if (found !== undefined) return { nonce, content: found.content };
-    const content = readContent(type, message, spans, removed, this.#latest.get(type));
+    if (found !== undefined) return { nonce, version, content: found.content };
+    const readOne = this.#protocol === 'delta' ? readResource : readPlainResource;
+    const content = readContent(type, message, spans, removed, this.#latest.get(type), readOne);
     this.#keep(key, { message, spans, content });
-    return { nonce, content };
+    return { nonce, version, content };
   }
 
   #keep(key: string, known: Known): void {
@@ -90,6 +108,7 @@ function readContent(
   spans: readonly number[],
   removed: readonly string[],
   latest: Known | undefined,
+  readOne: typeof readResource,
 ): Content {
   const resources: ReceivedResource[] = [];
   let shift = 0;
@@ -98,7 +117,7 @@ function readContent(
     const step = latest === undefined ? undefined : [0, 2, -2].find((s) => isAt(latest, i + shift + s, message, start, end));
     const known = step === undefined ? undefined : latest?.content.resources[(i + shift + step) / 2];
     shift += step ?? 0;
-    resources.push(known ?? readResource(type, message, start, end));
+    resources.push(known ?? readOne(type, message, start, end));
   }
   const references = [...new Set(resources.flatMap((resource) => resource.references))];
   const before = latest?.content.references ?? [];
@@ -120,23 +139,35 @@ function sameBytes(a: Buffer, start: number, end: number, b: Buffer, bStart: num
 function readResource(type: string, message: Buffer, start: number, end: number): ReceivedResource {
   let name = '';
   let version = '';
-  let references: string[] = [];
-  let vhds = false;
+  let content = { start: end, end };
   eachField(message, start, end, (field) => {
     if (field.number === 1) version = textOf(message, field);
     else if (field.number === 3) name = textOf(message, field);
-    else if (field.number === 2) {
-      const { start, end } = anyOf(message, field);
-      if (type === types.clusters) references = loadAssignmentsOf(message, start, end);
-      else if (type === types.listeners) references = routeTablesOf(message, start, end);
-      else if (type === types.routes) vhds = hasField(message, start, end, 9);
-    }
+    else if (field.number === 2) content = anyOf(message, field);
   });
-  return { name, version, references, vhds };
+  return { name, version, ...readMessage(type, message, content.start, content.end) };
+}
+
+/** An Any over SotW: the name is in the message itself, as its field 1 in all the types that a sidecar follows. */
+function readPlainResource(type: string, message: Buffer, start: number, end: number): ReceivedResource {
+  let name = '';
+  const content = anyOf(message, { start, end });
+  eachField(message, content.start, content.end, (field) => {
+    if (field.number === 1) name = textOf(message, field);
+  });
+  return { name, version: '', ...readMessage(type, message, content.start, content.end) };
+}
+
+function readMessage(type: string, message: Buffer, start: number, end: number): Pick<ReceivedResource, 'references' | 'vhds'> {
+  return {
+    references:
+      type === types.clusters ? loadAssignmentsOf(message, start, end) : type === types.listeners ? routeTablesOf(message, start, end) : [],
+    vhds: type === types.routes && hasField(message, start, end, 9),
+  };
 }
 
 /** `Any`: type_url 1, value 2. */
-function anyOf(message: Buffer, at: Field): { type: string; start: number; end: number } {
+function anyOf(message: Buffer, at: Pick<Field, 'start' | 'end'>): { type: string; start: number; end: number } {
   const any = { type: '', start: at.end, end: at.end };
   eachField(message, at.start, at.end, (field) => {
     if (field.number === 1) any.type = textOf(message, field);

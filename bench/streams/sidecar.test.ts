@@ -13,11 +13,11 @@ function resource(name: string, references: readonly string[] = [], vhds = false
 }
 
 /** A sidecar, and what it has sent since it was last asked, in words. */
-function sidecar(keepVersions = false) {
+function sidecar(keepVersions = false, refusedType?: string) {
   const sent: string[] = [];
   const node = nodeOf({ name: 'w', namespace: 'ns', address: '10.0.0.1', serviceAccount: 'sa', labels: { app: 'w' } });
-  const send = (request: Buffer): void => {
-    const r = fromBinary(DeltaDiscoveryRequestSchema, request);
+  const send = (request: readonly Buffer[]): void => {
+    const r = fromBinary(DeltaDiscoveryRequestSchema, Buffer.concat(request));
     const versions = Object.entries(r.initialResourceVersions).map(([name, version]) => `${name}=${version}`);
     const words = [
       r.node === undefined ? '' : `(${r.node.id})`,
@@ -25,14 +25,14 @@ function sidecar(keepVersions = false) {
       ...r.resourceNamesSubscribe.map((name) => `+${name}`),
       ...r.resourceNamesUnsubscribe.map((name) => `-${name}`),
       ...versions,
-      r.responseNonce === '' ? '' : `ack ${r.responseNonce}`,
+      r.responseNonce === '' ? '' : `${r.errorDetail === undefined ? 'ack' : 'nack'} ${r.responseNonce}`,
     ];
     sent.push(words.filter((word) => word !== '').join(' '));
   };
-  const proxy = new Sidecar({ node, send }, keepVersions);
+  const proxy = new Sidecar({ node, send, ...(refusedType === undefined ? {} : { refusedType }) }, keepVersions);
   const receive = (type: string, nonce: string, resources: readonly ReceivedResource[], removed: readonly string[] = []): void => {
     const references = [...new Set(resources.flatMap((r) => r.references))];
-    proxy.receive({ nonce, content: { type, resources, removed, references } });
+    proxy.receive({ nonce, version: '', content: { type, resources, removed, references } });
   };
   return { proxy, receive, said: () => sent.splice(0) };
 }
@@ -106,4 +106,17 @@ test('a reconnect tells the versions that it holds', () => {
     'routes +80 80=v-80',
     'virtualHosts 80/h=v-80/h',
   ]);
+});
+
+test('one that refuses a type does so once it is in sync, and does not follow what it refused', () => {
+  const { proxy, receive, said } = sidecar(false, types.clusters);
+  proxy.open();
+  receive(types.clusters, 'c1', [resource('a', ['a'])]);
+  receive(types.endpoints, 'e1', [resource('a')]);
+  receive(types.listeners, 'l1', []);
+  expect(proxy.synced).toBe(true);
+  said();
+  receive(types.clusters, 'c2', [resource('b', ['b'])], ['a']);
+  receive(types.endpoints, 'e2', [resource('a')]);
+  expect(said()).toEqual(['clusters nack c2', 'endpoints ack e2']);
 });

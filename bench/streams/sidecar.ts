@@ -1,12 +1,10 @@
-/** One simulated sidecar: what Envoy asks for and when, without what it does with the answers. */
+/** One simulated sidecar over delta: what Envoy asks for and when, without what it does with the answers. */
+import { refusalMessage, type SimulatedStream, type StreamOptions } from './proxy.ts';
 import { encodeRequest } from './request.ts';
-import type { Content, DeltaResponse } from './response.ts';
+import type { Content, Response } from './response.ts';
 import * as types from './types.ts';
 
-export interface SidecarOptions {
-  /** The encoded Node. */
-  readonly node: Uint8Array;
-  readonly send: (request: Buffer) => void;
+export interface SidecarOptions extends StreamOptions {
   /** Encodes a subscription; streams that ask for the same names share the bytes. Default: `encodeRequest` each time. */
   readonly encode?: typeof encodeRequest;
 }
@@ -16,7 +14,7 @@ export interface SidecarOptions {
  * and one wildcard subscription to virtual hosts from the first table that wants them. Everything is acknowledged at once. (A real Envoy holds the ACK of
  * clusters back until they have warmed.)
  */
-export class Sidecar {
+export class Sidecar implements SimulatedStream {
   readonly #options: SidecarOptions;
   readonly #encode: typeof encodeRequest;
   /** Names asked for, by type. */
@@ -56,8 +54,12 @@ export class Sidecar {
     if (held.has(types.virtualHosts)) first(types.virtualHosts);
   }
 
-  receive({ nonce, content }: DeltaResponse): void {
+  receive({ nonce, content }: Response): void {
     const { type, resources, removed } = content;
+    if (type === this.#options.refusedType && this.synced) {
+      this.#send({ type, nonce, error: refusalMessage });
+      return;
+    }
     if (this.#keepVersions) this.#history.push(content);
     this.#send({ type, nonce });
     const missing = this.#missing.get(type);
@@ -79,11 +81,6 @@ export class Sidecar {
     if (!this.#begun.has(types.listeners) || this.#missing.has(types.listeners)) return false;
     for (const names of this.#missing.values()) if (names.size > 0) return false;
     return this.#emptyTables.size === 0;
-  }
-
-  /** Names subscribed to, for reports. */
-  subscriptions(type: string): number {
-    return this.#asked.get(type)?.size ?? 0;
   }
 
   #missingOf(type: string): number {
@@ -161,7 +158,7 @@ export class Sidecar {
   #send(request: Parameters<typeof encodeRequest>[0]): void {
     const first = !this.#nodeSent;
     this.#nodeSent = true;
-    this.#options.send(this.#encode(first ? { ...request, node: this.#options.node } : request));
+    this.#options.send([this.#encode(first ? { ...request, node: this.#options.node } : request)]);
   }
 
   #heldVersions(): Map<string, Map<string, string>> {

@@ -10,6 +10,10 @@ function run(command: Command): Answers[keyof Answers] | Promise<Answers[keyof A
       return group.connect(command);
     case 'reconnect':
       return group.reconnect(command);
+    case 'restart':
+      return group.restart(command);
+    case 'certify':
+      return group.certify(command);
     case 'watch':
       return group.watch(command);
     case 'await':

@@ -1,4 +1,4 @@
-/** `mizzen discovery` as a process of its own, on a folder. */
+/** `mizzen discovery` as a process of its own, on a folder or a cluster. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadTokenKey, signToken } from '../../src/identity/localtoken.ts';
@@ -6,8 +6,8 @@ import { Discovery } from '../../test/envoy/harness/discovery.ts';
 import type { Target } from './target.ts';
 
 export interface MizzenOptions {
-  /** Folder of manifests. */
-  readonly config: string;
+  /** Folder of manifests, or a kubeconfig. */
+  readonly from: { readonly folder: string } | { readonly kubeconfig: string };
   /** Folder for its state, its log and its profile. */
   readonly work: string;
   readonly tls: boolean;
@@ -15,11 +15,11 @@ export interface MizzenOptions {
   readonly nodeFlags: readonly string[];
 }
 
-export async function startMizzen({ config, work, tls, nodeFlags }: MizzenOptions): Promise<Target & AsyncDisposable> {
+export async function startMizzen({ from, work, tls, nodeFlags }: MizzenOptions): Promise<Target & AsyncDisposable> {
   const state = join(work, 'state');
   const began = performance.now();
   const discovery = await Discovery.start({
-    config,
+    ...('folder' in from ? { config: from.folder } : { kubeconfig: from.kubeconfig }),
     state,
     log: join(work, 'mizzen.log'),
     flags: ['--log-level', 'warn'],
@@ -29,15 +29,18 @@ export async function startMizzen({ config, work, tls, nodeFlags }: MizzenOption
   const startMs = performance.now() - began;
   const { pid, addresses } = discovery;
   if (pid === undefined) throw new Error('mizzen discovery has no process');
-  const { address, grpc, secureGrpc } = addresses;
+  const { address, adminAddress, grpc, secureGrpc, monitoring } = addresses;
   const dispose = async (): Promise<void> => discovery[Symbol.asyncDispose]();
-  const plain = { name: 'mizzen', pid, startMs, [Symbol.asyncDispose]: dispose };
+  const metrics = `http://${adminAddress}:${monitoring}/metrics`;
+  const plain = { name: 'mizzen', pid, startMs, metrics, [Symbol.asyncDispose]: dispose };
   if (!tls) return { ...plain, address: `${address}:${grpc}` };
+  const caFile = join(state, 'ca', 'root-cert.pem');
+  const secure = { ...plain, tls: true, address: `${address}:${secureGrpc}`, caFile, ca: readFileSync(caFile, 'utf8') };
+  // Tokens of a cluster are the API server's.
+  if ('kubeconfig' in from) return secure;
   const key = loadTokenKey(state);
   return {
-    ...plain,
-    address: `${address}:${secureGrpc}`,
-    ca: readFileSync(join(state, 'ca', 'root-cert.pem'), 'utf8'),
-    token: async (namespace, serviceAccount) => (await signToken(key, { namespace, serviceAccount }, Date.now())).token,
+    ...secure,
+    token: async ({ namespace, serviceAccount }) => (await signToken(key, { namespace, serviceAccount }, Date.now())).token,
   };
 }

@@ -1,11 +1,11 @@
 /** What a process has used, as Linux counts it. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 
 export interface Usage {
   /** User and system time of all threads. */
   readonly cpuMs: number;
   readonly rssMb: number;
-  /** The most that it ever had. */
+  /** The most since its start, or since `forgetPeak`. */
   readonly peakRssMb: number;
 }
 
@@ -18,6 +18,16 @@ export function usageOf(pid: number): Usage {
   const status = statusOf(pid);
   const megabytes = (key: string): number => Number(new RegExp(`^${key}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? Number.NaN) / 1024;
   return { cpuMs: hasNanoseconds ? threadsMs(pid) : ticksMs(pid), rssMb: megabytes('VmRSS'), peakRssMb: megabytes('VmHWM') };
+}
+
+/** Lets the kernel measure the peak anew. False where we may not: then it stays that since the start. */
+export function forgetPeak(pid: number): boolean {
+  try {
+    writeFileSync(`/proc/${pid}/clear_refs`, '5');
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function statusOf(pid: number): string {

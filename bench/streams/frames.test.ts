@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { FrameReader } from './connection.ts';
+import { FrameReader } from './frames.ts';
 
 function framed(...messages: string[]): Buffer {
   return Buffer.concat(

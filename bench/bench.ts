@@ -1,0 +1,122 @@
+/** All runs of a command line: every size, every server. */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { cpus, tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { clusterBinaries } from '../test/cluster/harness/binaries.ts';
+import { TestCluster } from '../test/cluster/harness/cluster.ts';
+import { installCrds } from '../test/cluster/harness/crds.ts';
+import { own } from '../test/envoy/harness/owned.ts';
+import { calibrate } from './calibration/calibrate.ts';
+import type { Flags } from './flags.ts';
+import type { Report, SizeResult, TargetResult } from './report/result.ts';
+import { proxyPlans, run, type RunOptions } from './run.ts';
+import type { Numbers } from './scenarios/context.ts';
+import { sizesOf } from './sizes.ts';
+import { type MizzenOptions, startMizzen } from './target/mizzen.ts';
+import type { Target } from './target/target.ts';
+import type { Feed } from './workload/feed.ts';
+import { FolderFeed } from './workload/folder.ts';
+import { KubernetesFeed, readKubeconfig } from './workload/kubernetes.ts';
+import { meshItems, type MeshSize } from './workload/mesh.ts';
+
+export async function bench(flags: Flags, progress: (line: string) => void): Promise<Report> {
+  const work = mkdtempSync(join(tmpdir(), 'mizzen-bench-'));
+  const remove = (): void => rmSync(work, { recursive: true, force: true, maxRetries: 10 });
+  const disown = own(remove);
+  try {
+    const { protocol, feed, tls, slowReaders, nack, workers } = flags;
+    const machine = { cpu: cpus()[0]?.model ?? 'unknown', cores: cpus().length, node: process.version };
+    const calibration = flags.calibration ? await calibrated(flags, progress) : undefined;
+    const sizes = await runSizes(flags, work, progress);
+    const conditions = { protocol, feed, tls, slowReaders, nack: nack?.text ?? '', workers };
+    return { conditions, machine, ...(calibration === undefined ? {} : { calibration }), sizes };
+  } finally {
+    remove();
+    disown();
+  }
+}
+
+async function calibrated(flags: Flags, progress: (line: string) => void): ReturnType<typeof calibrate> {
+  progress('calibration: a bare grpc-js server');
+  const [size] = sizesOf(flags);
+  if (size === undefined) throw new Error('there is no size to measure');
+  const proxies = await proxyPlans({ size, proxies: { protocol: 'delta', workers: flags.workers, slowReaders: 0, slowBytesPerSecond: 0 } });
+  return calibrate({ proxies, workers: flags.workers, limitMs: flags.limit });
+}
+
+/** Objects, and how a mizzen of our own reads them. */
+interface Source {
+  readonly feed: Feed;
+  readonly from: MizzenOptions['from'];
+}
+
+async function runSizes(flags: Flags, work: string, progress: (line: string) => void): Promise<SizeResult[]> {
+  await using stack = new AsyncDisposableStack();
+  const { feed, from } = await startFeed(flags, work, stack, progress);
+  const numbers: Numbers = { changes: 0, samples: 0, pods: 0 };
+  const results: SizeResult[] = [];
+  for (const size of sizesOf(flags)) {
+    progress(`${size.services} services, ${size.virtualServices} VirtualServices, ${size.proxies} proxies in ${feed.place}`);
+    await feed.load(meshItems(size));
+    results.push({ size, targets: await runTargets(flags, { feed, size, numbers, progress }, { from, work }) });
+  }
+  return results;
+}
+
+async function startFeed(flags: Flags, work: string, stack: AsyncDisposableStack, progress: (line: string) => void): Promise<Source> {
+  if (flags.feed === 'folder') {
+    const folder = resolve(flags.folder ?? join(work, 'mesh'));
+    return { feed: stack.use(new FolderFeed(folder)), from: { folder } };
+  }
+  if (flags.kubeconfig !== undefined) {
+    const kubeconfig = resolve(flags.kubeconfig);
+    return { feed: stack.use(new KubernetesFeed(readKubeconfig(kubeconfig), { keep: false })), from: { kubeconfig } };
+  }
+  progress('a Kubernetes API starts');
+  const cluster = stack.use(await TestCluster.start({ binaries: await clusterBinaries() }));
+  await installCrds(cluster.api);
+  const { kubeconfig } = cluster;
+  return { feed: stack.use(new KubernetesFeed(readKubeconfig(kubeconfig), { keep: true })), from: { kubeconfig } };
+}
+
+async function runTargets(
+  flags: Flags,
+  at: { readonly feed: Feed; readonly size: MeshSize; readonly numbers: Numbers; readonly progress: (line: string) => void },
+  { from, work }: Pick<MizzenOptions, 'from' | 'work'>,
+): Promise<TargetResult[]> {
+  const options: Omit<RunOptions, 'target'> = {
+    ...at,
+    scenarios: flags.scenario,
+    settings: {
+      changes: flags.changes,
+      seconds: flags.seconds,
+      podsPerSecond: flags.podsPerSecond,
+      bulkObjects: flags.objects,
+      drop: flags.drop,
+      quietMs: flags.quietMs,
+      limitMs: flags.limit,
+    },
+    proxies: {
+      protocol: flags.protocol,
+      workers: flags.workers,
+      slowReaders: flags.slowReaders,
+      slowBytesPerSecond: flags.slowBytes,
+      ...(flags.nack === undefined ? {} : { nack: flags.nack }),
+    },
+    envoy: flags.envoy,
+  };
+  if (flags.target.length === 0) {
+    const nodeFlags = flags.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${resolve(flags.profile)}`];
+    await using target = await startMizzen({ from, work, tls: flags.tls, nodeFlags });
+    return [await run({ ...options, target })];
+  }
+  const results: TargetResult[] = [];
+  for (const target of flags.target) results.push(await run({ ...options, target: withRoot(target, flags) }));
+  return results;
+}
+
+function withRoot(target: Target, { tls, root }: Flags): Target {
+  if (!tls || root === undefined) return target;
+  const caFile = resolve(root);
+  return { ...target, tls, caFile, ca: readFileSync(caFile, 'utf8') };
+}
