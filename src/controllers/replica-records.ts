@@ -3,7 +3,7 @@ import type { KubernetesApi, ObjectRef } from '../kubernetes/api.ts';
 import { pause, type Clock } from '../kubernetes/clock.ts';
 import type { Change } from '../kubernetes/held.ts';
 import { ListWatch } from '../kubernetes/listwatch.ts';
-import type { RawObject } from '../kubernetes/list.ts';
+import { isRecord, type RawObject } from '../kubernetes/list.ts';
 import type { Transport } from '../kubernetes/transport.ts';
 import type { Controller } from './controller.ts';
 import {
@@ -39,6 +39,7 @@ export interface ReplicaRecordsOptions {
 
 interface Seen extends ReplicaRecord {
   readonly lease: string;
+  readonly revision: string;
   readonly resourceVersion: string;
   readonly atMs: number;
   live: boolean;
@@ -92,8 +93,17 @@ export class ReplicaRecords implements Replicas {
   }
 
   list(): readonly Replica[] {
+    return this.#listed(({ revision }) => revision === this.#options.identity.revision);
+  }
+
+  /** Those of all revisions in the namespace: what control planes side by side share concerns the proxies of each. */
+  listAll(): readonly Replica[] {
+    return this.#listed(() => true);
+  }
+
+  #listed(counts: (seen: Seen) => boolean): readonly Replica[] {
     const own: Replica = { ...this.#options.state(), name: this.self, live: true, data: Object.fromEntries(this.#data) };
-    const others = [...this.#seen.values()].filter(({ replica }) => replica.name !== this.self);
+    const others = [...this.#seen.values()].filter((seen) => seen.replica.name !== this.self && counts(seen));
     return [own, ...others.map(({ replica, live }): Replica => ({ ...replica, live }))].sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
@@ -105,12 +115,12 @@ export class ReplicaRecords implements Replicas {
   /** Renews the record and watches all until the signal; then deletes it, so that nobody counts on this replica any more. */
   async run(signal: AbortSignal): Promise<void> {
     const { transport, clock, onFault } = this.#options;
-    const { namespace, revision } = this.#options.identity;
+    const { namespace } = this.#options.identity;
     const path = `/apis/coordination.k8s.io/v1/namespaces/${encodeURIComponent(namespace)}/leases`;
     const watch = new ListWatch<Omit<Seen, 'atMs' | 'live'>>({
       transport,
       clock,
-      resolve: async () => ({ path, labelSelector: `${replicaLabel}=true,${revisionLabel}=${revision}` }),
+      resolve: async () => ({ path, labelSelector: `${replicaLabel}=true` }),
       trim: (lease) => trim(lease),
       onChange: (change) => this.#take(change),
       onFault: (fault) => fault !== undefined && onFault?.(new Error(`the records of the replicas cannot be read: ${fault.message}`)),
@@ -127,8 +137,9 @@ export class ReplicaRecords implements Replicas {
       run: async (signal) => {
         while (!signal.aborted) {
           await pause(clock, durationMs, signal);
-          for (const { replica, lease, resourceVersion, atMs } of this.#seen.values()) {
+          for (const { replica, lease, revision, resourceVersion, atMs } of this.#seen.values()) {
             if (signal.aborted || !this.#current) break;
+            if (revision !== this.#options.identity.revision) continue;
             if (replica.name === this.self || clock.now() - Math.max(atMs, this.#judgedFromMs) < forgetMs) continue;
             // Renewed at this very moment: another version, and it stays.
             await api.delete({ ...this.#ref, name: lease }, signal, resourceVersion).catch((error: unknown) => onFault?.(error));
@@ -219,5 +230,8 @@ export class ReplicaRecords implements Replicas {
 
 function trim(lease: RawObject): Omit<Seen, 'atMs' | 'live'> | undefined {
   const record = readRecord(lease);
-  return record === undefined ? undefined : { ...record, lease: lease.metadata.name, resourceVersion: lease.metadata.resourceVersion };
+  if (record === undefined) return undefined;
+  const { name, resourceVersion, labels } = lease.metadata;
+  const revision = isRecord(labels) ? labels[revisionLabel] : undefined;
+  return { ...record, lease: name, resourceVersion, revision: typeof revision === 'string' ? revision : 'default' };
 }

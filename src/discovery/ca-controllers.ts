@@ -8,7 +8,6 @@ import type { DriverOptions } from '../ca/driver.ts';
 import { runFolderRotation } from '../ca/folder-rotation.ts';
 import { parseReport } from '../ca/report.ts';
 import type { Controller } from '../controllers/controller.ts';
-import type { Replicas } from '../controllers/replicas.ts';
 import { RootConfigMaps } from '../controllers/roots/root-config-maps.ts';
 import { systemClock } from '../kubernetes/clock.ts';
 import type { Objects } from '../mesh/objects.ts';
@@ -16,13 +15,14 @@ import { matchesSelector } from '../sources/kubernetes/selection.ts';
 import type { Certificates } from './certificates.ts';
 import type { DiscoveryOptions } from './options.ts';
 import type { ClusterAccess } from './origin.ts';
+import type { JoinedReplicas } from './replicas.ts';
 
 /** Under which each replica publishes what its proxies have accepted. */
 export const caReportKey = 'ca';
 
 export interface CaOptions {
   readonly certificates: Certificates;
-  readonly replicas: Replicas;
+  readonly joined: Pick<JoinedReplicas, 'replicas' | 'all'>;
   readonly options: Pick<DiscoveryOptions, 'instance' | 'stateDir' | 'rotation'>;
   readonly log: Log;
 }
@@ -34,7 +34,7 @@ export interface CaControllersOptions extends CaOptions {
 }
 
 export function caControllers(all: CaControllersOptions): Controller[] {
-  const { cluster, certificates, replicas, objects, options, mesh, log: logs } = all;
+  const { cluster, certificates, joined, objects, options, mesh, log: logs } = all;
   const log = logs.scope('controllers');
   const { bundle } = certificates.ca;
   return [
@@ -49,7 +49,7 @@ export function caControllers(all: CaControllersOptions): Controller[] {
         const [name, namespace] = [pod.slice(0, dot), pod.slice(dot + 1)];
         return ['Pod', 'WorkloadEntry'].some((kind) => objects.object(objectKey(kind, namespace, name, cluster)) !== undefined);
       },
-      onReplicasChange: (listener) => replicas.onChange(listener),
+      onReplicasChange: (listener) => joined.replicas.onChange(listener),
     }),
     new RootConfigMaps({
       ...cluster,
@@ -67,7 +67,7 @@ export function caControllers(all: CaControllersOptions): Controller[] {
 
 /** Runs until the result is called. */
 export function startFolderRotation(all: CaOptions): () => Promise<void> {
-  const { options, replicas, log } = all;
+  const { options, joined, log } = all;
   const stop = new AbortController();
   const running = runFolderRotation(
     {
@@ -75,7 +75,7 @@ export function startFolderRotation(all: CaOptions): () => Promise<void> {
       stateDir: options.stateDir,
       // Nobody tells which proxies are gone for good.
       exists: () => true,
-      onReplicasChange: (listener) => replicas.onChange(listener),
+      onReplicasChange: (listener) => joined.replicas.onChange(listener),
     },
     stop.signal,
   );
@@ -87,7 +87,7 @@ export function startFolderRotation(all: CaOptions): () => Promise<void> {
 }
 
 function driverOptions(
-  { certificates, replicas, options, log: logs }: CaOptions,
+  { certificates, joined, options, log: logs }: CaOptions,
   defaultPatienceMs: number,
 ): Omit<DriverOptions, 'exists' | 'request' | 'onStatus'> {
   const log = logs.scope('ca');
@@ -96,9 +96,10 @@ function driverOptions(
     store,
     clock: systemClock,
     now: Date.now,
+    // Control planes side by side share the authority: the proxies of all of them count.
     replicas: () =>
-      replicas.current
-        ? replicas.list().map(({ name, live, data }) => ({ name, live, report: parseReport(data[caReportKey]) }))
+      joined.replicas.current
+        ? joined.all().map(({ name, live, data }) => ({ name, live, report: parseReport(data[caReportKey]) }))
         : undefined,
     newRoot: () => newSelfSignedMaterial(ca.bundle.trustDomain, Date.now()),
     patienceMs: options.rotation.patienceMs ?? defaultPatienceMs,

@@ -324,7 +324,7 @@ class Daemon {
         certificates,
         mesh: () => objects.meshConfig(),
         objects,
-        replicas: joined.replicas,
+        joined,
         options,
         log,
       });
@@ -349,7 +349,7 @@ class Daemon {
       leadership = elected;
       metrics.make.read('mizzen_leader', '1 while this replica leads: it alone writes to the cluster', () => (elected.leading ? 1 : 0));
       this.closers.push(() => elected.stop());
-    } else this.closers.push(startFolderRotation({ certificates, replicas: joined.replicas, options, log }));
+    } else this.closers.push(startFolderRotation({ certificates, joined, options, log }));
     metrics.make.read('mizzen_replicas', 'Replicas of this control plane that take streams, as this one knows them', () => {
       return joined.replicas.list().filter(({ live, ready }) => live && ready).length;
     });

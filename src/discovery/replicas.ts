@@ -2,7 +2,7 @@
 import type { Log } from '../admin/log.ts';
 import type { Controller } from '../controllers/controller.ts';
 import { ReplicaRecords } from '../controllers/replica-records.ts';
-import { SingleReplica, type Replicas, type ReplicaState } from '../controllers/replicas.ts';
+import { SingleReplica, type Replica, type Replicas, type ReplicaState } from '../controllers/replicas.ts';
 import { systemClock } from '../kubernetes/clock.ts';
 import { faultLog } from './fault-log.ts';
 import type { Instance } from './options.ts';
@@ -10,6 +10,8 @@ import type { ClusterAccess } from './origin.ts';
 
 export interface JoinedReplicas {
   readonly replicas: Replicas;
+  /** Those of all revisions in the namespace. */
+  all(): readonly Replica[];
   /** What the leader does for the records. */
   readonly controllers: readonly Controller[];
   /** What `state` answers has changed. */
@@ -27,7 +29,8 @@ export function joinReplicas(options: {
 }): JoinedReplicas {
   const { cluster, instance, state } = options;
   if (cluster === undefined) {
-    return { replicas: new SingleReplica(instance.replica, state), controllers: [], stateChanged: () => {}, leave: async () => {} };
+    const replicas = new SingleReplica(instance.replica, state);
+    return { replicas, all: () => replicas.list(), controllers: [], stateChanged: () => {}, leave: async () => {} };
   }
   const log = options.log.scope('controllers');
   const records = new ReplicaRecords({
@@ -44,6 +47,7 @@ export function joinReplicas(options: {
   running.catch((error: unknown) => log.error({ err: error }, 'fault in the list of replicas'));
   return {
     replicas: records,
+    all: () => records.listAll(),
     controllers: [records.cleaner],
     stateChanged: () => records.stateChanged(),
     leave: async () => {
