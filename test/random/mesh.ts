@@ -44,7 +44,7 @@ export function randomObject(random: Random, step: number): ConfigObject {
   const kind = pick(random, kinds);
   switch (kind) {
     case 'Service':
-      return object(kind, 'v1', namespace, app, serviceSpec(random, namespace, app), step);
+      return object(kind, 'v1', namespace, app, serviceSpec(random, namespace, app, step), step);
     case 'ServiceEntry':
       return object(kind, networking, namespace, `se-${app}`, serviceEntrySpec(random, app), step);
     case 'WorkloadEntry':
@@ -64,7 +64,7 @@ export function randomObject(random: Random, step: number): ConfigObject {
   }
 }
 
-function serviceSpec(random: Random, namespace: string, app: string): object {
+function serviceSpec(random: Random, namespace: string, app: string, step: number): object {
   const address = `10.${namespaces.indexOf(namespace as 'a') + 1}.0.${apps.indexOf(app as 'x') + 1}`;
   const ports = some(random, [
     { name: 'http', port: 80, targetPort: 8080 },
@@ -75,8 +75,9 @@ function serviceSpec(random: Random, namespace: string, app: string): object {
   ]);
   return {
     ...(random(5) === 0 ? { clusterIP: 'None' } : { clusterIP: address }),
-    ...(random(5) === 0 ? { trafficDistribution: pick(random, ['PreferClose', 'PreferSameNode']) } : {}),
-    ...(random(8) === 0 ? { internalTrafficPolicy: 'Local' } : {}),
+    ...(step % 7 === 3 ? { trafficDistribution: 'PreferClose' } : {}),
+    ...(step % 7 === 5 ? { trafficDistribution: 'PreferSameNode' } : {}),
+    ...(step % 11 === 5 ? { internalTrafficPolicy: 'Local' } : {}),
     selector: { app },
     ports: ports.length === 0 ? [{ name: 'http', port: 80 }] : ports,
   };
