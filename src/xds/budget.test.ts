@@ -47,3 +47,18 @@ test('one that leaves the line makes way for the next', () => {
   budget.leave(b);
   expect(resumed).toEqual(['c']);
 });
+
+test('while memory is short one flies at a time', () => {
+  const resumed: string[] = [];
+  const [a, b, c] = ['a', 'b', 'c'].map((name) => new Stream(name, resumed)) as [Stream, Stream, Stream];
+  const budget = new FlightBudget(10);
+  budget.short = true;
+  expect([budget.take(2, a), budget.take(2, b), budget.take(2, c)]).toEqual([true, false, false]);
+  budget.give(2);
+  expect(resumed).toEqual(['b']);
+  expect(budget.take(2, b)).toBe(true);
+  expect(resumed).toEqual(['b']);
+  budget.short = false;
+  expect(resumed).toEqual(['b', 'c']);
+  expect(budget.take(2, c)).toBe(true);
+});

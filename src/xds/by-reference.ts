@@ -5,6 +5,7 @@
 import type { ServerHttp2Stream } from 'node:http2';
 import { Metadata, ServerInterceptingCall, status, type ServerInterceptingCallInterface, type ServerInterceptor } from '@grpc/grpc-js';
 import { Joined } from '../wire/join.ts';
+import { streamOf } from './http2-stream.ts';
 
 /** A small message is cheaper in one piece: one frame, one copy. */
 const fromBytes = 16 * 1024;
@@ -17,15 +18,9 @@ const sliceBytes = 64 * 1024;
 /** For the option `interceptors` of a server whose responses are `Joined`. */
 export const largeByReference: ServerInterceptor = (_method, call) => {
   const stream = streamOf(call);
+  // Without it messages are copied as before.
   return stream === undefined ? new ServerInterceptingCall(call) : new ReferringCall(call, stream);
 };
-
-/** grpc-js offers its HTTP/2 stream to nobody; where a later version has it elsewhere, messages are copied as before. */
-function streamOf(call: ServerInterceptingCallInterface): ServerHttp2Stream | undefined {
-  const stream: unknown = 'stream' in call ? call.stream : undefined;
-  const isStream = typeof stream === 'object' && stream !== null && 'headersSent' in stream && 'write' in stream && 'cork' in stream;
-  return isStream ? (stream as ServerHttp2Stream) : undefined;
-}
 
 class ReferringCall extends ServerInterceptingCall {
   readonly #stream: ServerHttp2Stream;

@@ -1,6 +1,7 @@
 import { createServer, type AddressInfo, type Server as NetServer, type Socket } from 'node:net';
 import { Server, type ServerCredentials } from '@grpc/grpc-js';
 import { largeByReference } from './by-reference.ts';
+import { Sessions } from './sessions.ts';
 
 export interface ListenerOptions {
   readonly credentials: ServerCredentials;
@@ -16,7 +17,8 @@ const maxRequestBytes = 4 * 1024 * 1024;
 
 /** A gRPC server for the discovery services, with limits and keepalive. Services are added to it before it listens. */
 export function createGrpcServer(): Server {
-  return new Server({
+  const sessions = new Sessions();
+  const server = new Server({
     'grpc.max_receive_message_length': maxRequestBytes,
     'grpc.max_send_message_length': -1,
     'grpc.max_concurrent_streams': 10_000,
@@ -25,20 +27,31 @@ export function createGrpcServer(): Server {
     'grpc.keepalive_timeout_ms': 20_000,
     // Megabytes of one connection's session, see node:http2; a large first answer is one message.
     'grpc-node.max_session_memory': 1024,
-    interceptors: [largeByReference],
+    interceptors: [
+      (method, call) => {
+        sessions.note(call);
+        return largeByReference(method, call);
+      },
+    ],
   });
+  sessionsOf.set(server, sessions);
+  return server;
 }
+
+const sessionsOf = new WeakMap<Server, Sessions>();
 
 /** One port of a gRPC server. The sockets are ours, because grpc-js has no means to break the connection of a peer that does not read. */
 export class Listener {
   readonly port: number;
   readonly #net: NetServer;
   readonly #sockets: ReadonlyMap<string, Socket>;
+  readonly #sessions: Sessions | undefined;
   readonly #drain: () => void;
 
-  private constructor(net: NetServer, sockets: ReadonlyMap<string, Socket>, drain: () => void) {
+  private constructor(net: NetServer, sockets: ReadonlyMap<string, Socket>, sessions: Sessions | undefined, drain: () => void) {
     this.#net = net;
     this.#sockets = sockets;
+    this.#sessions = sessions;
     this.#drain = drain;
     this.port = (net.address() as AddressInfo).port;
   }
@@ -63,7 +76,7 @@ export class Listener {
         resolve();
       });
     });
-    return new Listener(net, sockets, () => injector.destroy());
+    return new Listener(net, sockets, sessionsOf.get(server), () => injector.destroy());
   }
 
   /** `peer` as grpc-js names it: `address:port`. */
@@ -71,9 +84,9 @@ export class Listener {
     this.#sockets.get(peer)?.destroy();
   }
 
-  /** Closes the connection once all that was written has left. */
+  /** Lets nothing more begin on the connection, and closes it when its streams have ended. */
   closeConnection(peer: string): void {
-    this.#sockets.get(peer)?.destroySoon();
+    if (this.#sessions?.close(peer) !== true) this.breakConnection(peer);
   }
 
   /** Takes no more connections and breaks those that are left after `graceMs`. */

@@ -19,7 +19,7 @@ import {
   type DiscoveryRequest,
 } from '#gen/envoy/service/discovery/v3/discovery_pb.js';
 import { loadServices } from '../wire/services.ts';
-import { StreamAdmission } from './admission.ts';
+import { StreamAdmission, type Closed } from './admission.ts';
 import { Hub } from './hub.ts';
 import { createGrpcServer, Listener } from './listener.ts';
 import { DiscoveryService, type Authenticate } from './server.ts';
@@ -37,6 +37,7 @@ let listener: Listener;
 let authenticate: Authenticate;
 let broken = 0;
 let admission: StreamAdmission;
+let closed: Closed | undefined;
 const faults: unknown[] = [];
 const clients: InstanceType<typeof Client>[] = [];
 
@@ -62,7 +63,9 @@ beforeEach(async () => {
     onFault: (error) => faults.push(error),
   });
   server = createGrpcServer();
-  admission = new StreamAdmission({ now: () => performance.now(), maxStreams: 3 });
+  broken = 0;
+  closed = undefined;
+  admission = new StreamAdmission({ now: () => performance.now(), maxStreams: 3, closed: () => closed });
   const service = new DiscoveryService({
     hub,
     observer,
@@ -181,6 +184,62 @@ test('too many streams', async () => {
   const another = open<DeltaDiscoveryRequest>('DeltaAggregatedResources');
   another.write(cds());
   expect((await next(another)).byteLength).toBeGreaterThan(0);
+});
+
+/** Streams of one connection, which a client that is no Envoy may have several of. */
+function onOneConnection(): {
+  /** Nothing more may begin. */
+  readonly away: Promise<void>;
+  readonly closed: Promise<void>;
+  open(): { readonly status: Promise<string>; readonly answered: Promise<void> };
+} {
+  const session = connect(`http://127.0.0.1:${listener.port}`);
+  session.on('error', () => undefined);
+  const { path, requestSerialize } = services.aggregatedDiscovery.DeltaAggregatedResources;
+  return {
+    away: new Promise((resolve) => session.once('goaway', () => resolve())),
+    closed: new Promise((resolve) => session.once('close', resolve)),
+    open: () => {
+      const request = session.request({ ':method': 'POST', ':path': path, 'content-type': 'application/grpc', te: 'trailers' });
+      const message = requestSerialize(cds());
+      request.write(Buffer.concat([Buffer.of(0, 0, 0, 0, message.byteLength), message]));
+      const trailers = new Promise<string>((resolve) => {
+        const tell = (headers: Readonly<Record<string, unknown>>): void => {
+          if (headers['grpc-status'] !== undefined)
+            resolve(`${String(headers['grpc-status'])} ${decodeURIComponent(String(headers['grpc-message']))}`);
+        };
+        request.on('response', tell).on('trailers', tell);
+      });
+      const answered = new Promise<void>((resolve) => request.once('data', () => resolve()));
+      request.resume();
+      // As Envoy and gRPC's clients do at the end of the other side.
+      request.once('end', () => request.end());
+      return { status: trailers, answered };
+    },
+  };
+}
+
+test('a stream that is sent elsewhere takes its connection with it, once the others there have ended', async () => {
+  const connection = onOneConnection();
+  const [one, two] = [connection.open(), connection.open()];
+  await Promise.all([one.answered, two.answered]);
+  const [first, second] = hub.streams;
+  first?.leave('go');
+  expect(await Promise.race([one.status, two.status])).toBe('14 go');
+  await connection.away;
+  expect(hub.streams.size).toBe(1);
+  second?.leave('go too');
+  expect((await Promise.all([one.status, two.status])).sort()).toEqual(['14 go', '14 go too']);
+  await connection.closed;
+  expect(broken).toBe(0);
+});
+
+test('who comes while no stream is taken is told so, and its connection is closed', async () => {
+  closed = { code: 'UNAVAILABLE', reason: 'stopping', elsewhere: true };
+  const connection = onOneConnection();
+  expect(await connection.open().status).toBe('14 stopping');
+  await connection.closed;
+  expect(admission.refused).toBe(1);
 });
 
 test('credentials that expire end the stream', async () => {

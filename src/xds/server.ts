@@ -38,16 +38,13 @@ export interface DiscoveryServiceOptions {
   readonly endGraceMs?: number;
   /** Breaks the connection of a peer that takes nothing, not even the end of its stream. */
   readonly breakConnection: (peer: string) => void;
-  /** Closes a connection after what was written to it. */
+  /** Lets nothing more begin on a connection, and closes it when its streams have ended. */
   readonly closeConnection: (peer: string) => void;
 }
 
 /** Implements AggregatedDiscoveryService over grpc-js. Requests come decoded, responses leave as bytes: see wire/services.ts. */
 export class DiscoveryService {
   readonly #options: DiscoveryServiceOptions;
-  /** Streams by peer. A connection that is to be closed waits for its last one: clients that are no Envoys open several. */
-  readonly #calls = new Map<string, number>();
-  readonly #closing = new Set<string>();
 
   constructor(options: DiscoveryServiceOptions) {
     this.#options = options;
@@ -67,29 +64,16 @@ export class DiscoveryService {
     };
   }
 
-  #gone(peer: string): void {
-    const left = (this.#calls.get(peer) ?? 1) - 1;
-    if (left > 0) {
-      this.#calls.set(peer, left);
-      return;
-    }
-    this.#calls.delete(peer);
-    if (this.#closing.delete(peer)) this.#options.closeConnection(peer);
-  }
-
   #serve<Request extends { readonly typeUrl: string; readonly node?: DiscoveryRequest['node'] }>(
     call: ServerDuplexStream<Request, Joined>,
     open: Open<Request>,
     form: Form,
     namesOf: (request: Request) => readonly string[],
   ): void {
-    const { admission, firstRequestMs = 10_000, observer, authenticate, secure, endGraceMs = 5000, breakConnection, hub } = this.#options;
-    const peer = call.getPeer();
-    const wire = new CallWire(call, { breakConnection, endGraceMs, closing: () => this.#closing.add(peer) });
+    const { admission, firstRequestMs = 10_000, observer, authenticate, secure, hub } = this.#options;
+    const wire = new CallWire(call, this.#options);
     // Without a listener an error of one call would end the process.
     call.on('error', () => undefined);
-    this.#calls.set(peer, (this.#calls.get(peer) ?? 0) + 1);
-    call.once('close', () => this.#gone(peer));
     const entered = admission.enter();
     if (typeof entered !== 'number') {
       wire.end(entered.code, entered.reason, entered.elsewhere ? 'closing' : undefined);
@@ -183,12 +167,7 @@ export class DiscoveryService {
 
 type Open<Request> = (node: ClaimedNode, caller: Caller, wire: Wire) => (Stream & { receive(request: Request): void }) | Refused;
 
-interface Connection {
-  readonly breakConnection: (peer: string) => void;
-  readonly endGraceMs: number;
-  /** It is to be closed when its last call has ended. */
-  readonly closing: () => void;
-}
+type Connection = Pick<DiscoveryServiceOptions, 'breakConnection' | 'closeConnection' | 'endGraceMs'>;
 
 /** A grpc-js call as the streams see it. */
 class CallWire implements Wire {
@@ -211,7 +190,7 @@ class CallWire implements Wire {
   end(code: EndCode, details: string, closing?: 'closing'): void {
     if (this.ended) return;
     this.ended = true;
-    if (closing !== undefined) this.#connection.closing();
+    if (closing !== undefined) this.#connection.closeConnection(this.#call.getPeer());
     // The way in which grpc-js wants a status: its own listener turns the error into trailers.
     this.#call.emit('error', Object.assign(new Error(details), { code: status[code], details }));
     this.#watchEnd();
@@ -231,7 +210,8 @@ class CallWire implements Wire {
     const peer = this.#call.getPeer();
     // After the status grpc-js waits for the peer to half-close, and reads nothing without a reader.
     this.#call.resume();
-    const timer = setTimeout(() => this.#connection.breakConnection(peer), this.#connection.endGraceMs);
+    const { breakConnection, endGraceMs = 5000 } = this.#connection;
+    const timer = setTimeout(() => breakConnection(peer), endGraceMs);
     this.#call.once('close', () => clearTimeout(timer));
     timer.unref();
   }
