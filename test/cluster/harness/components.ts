@@ -7,7 +7,8 @@ import { type ClusterAuthority, tokenKeys } from './keys.ts';
 import { kubeconfig } from './kubeconfig.ts';
 
 export const tokenIssuer = 'https://kubernetes.default.svc.cluster.local';
-const serviceRange = '10.96.0.0/16';
+/** The first family is what a Service gets that asks for none. */
+const serviceRange = '10.96.0.0/16,fd00:10:96::/112';
 /** The first address of the range, which the API server gives to its own Service. */
 const apiServiceAddress = '10.96.0.1';
 

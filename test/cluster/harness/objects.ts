@@ -47,6 +47,11 @@ export interface PodOptions {
   readonly name: string;
   /** Where its containers really are: an address that is not a loopback one. */
   readonly ip: string;
+  /** Of the other family, where it has one. */
+  readonly otherIp?: string;
+  /** Names of its own under a headless Service, as a StatefulSet gives them. */
+  readonly hostname?: string;
+  readonly subdomain?: string;
   readonly node?: string;
   readonly serviceAccount?: string;
   readonly labels?: Strings;
@@ -70,7 +75,11 @@ export const defaultNode = 'node-1';
 /** A pod bound to its node, running there, as the scheduler and the kubelet leave it. Its service account must exist. */
 export async function addPod(api: KubeApi, options: PodOptions): Promise<RunningPod> {
   const pod = await api.create<RunningPod>(podManifest(options));
-  return api.patch<RunningPod>(pod, { status: podStatus(options.ip, options.ready ?? true) }, 'status');
+  return api.patch<RunningPod>(
+    pod,
+    { status: podStatus([options.ip, ...(options.otherIp === undefined ? [] : [options.otherIp])], options.ready ?? true) },
+    'status',
+  );
 }
 
 function podManifest({ namespace, name, labels = {}, annotations = {}, ports = {}, ...options }: PodOptions): KubeObject {
@@ -81,6 +90,8 @@ function podManifest({ namespace, name, labels = {}, annotations = {}, ports = {
     metadata: { name, namespace, labels, annotations },
     spec: {
       nodeName: options.node ?? defaultNode,
+      ...(options.hostname !== undefined && { hostname: options.hostname }),
+      ...(options.subdomain !== undefined && { subdomain: options.subdomain }),
       serviceAccountName: options.serviceAccount ?? 'default',
       terminationGracePeriodSeconds: options.graceSeconds ?? 0,
       containers: [
@@ -96,13 +107,13 @@ function podManifest({ namespace, name, labels = {}, annotations = {}, ports = {
   };
 }
 
-function podStatus(ip: string, ready: boolean): object {
+function podStatus(ips: readonly string[], ready: boolean): object {
   const now = new Date().toISOString();
   const condition = (type: string, isTrue: boolean): object => ({ type, status: isTrue ? 'True' : 'False', lastTransitionTime: now });
   return {
     phase: 'Running',
-    podIP: ip,
-    podIPs: [{ ip }],
+    podIP: ips[0],
+    podIPs: ips.map((ip) => ({ ip })),
     startTime: now,
     conditions: [
       condition('PodScheduled', true),
@@ -126,8 +137,17 @@ function podStatus(ip: string, ready: boolean): object {
 
 /** What a kubelet writes when a readiness probe begins or ends to fail. */
 export async function setReady(api: KubeApi, pod: RunningPod, ready: boolean): Promise<void> {
-  const { podIP } = pod['status'] as { podIP: string };
-  await api.patch(pod, { status: podStatus(podIP, ready) }, 'status');
+  const { podIPs } = pod['status'] as { podIPs: { ip: string }[] };
+  await api.patch(
+    pod,
+    {
+      status: podStatus(
+        podIPs.map(({ ip }) => ip),
+        ready,
+      ),
+    },
+    'status',
+  );
 }
 
 /** Deletes it as a kubelet does once its containers have ended: at once, whatever its grace period is. */
