@@ -221,6 +221,7 @@ test('flags and environment become the options of the daemon', () => {
     maxNewStreams: 8,
     maxStreamAge: 0,
     drainDuration: 9_000,
+    status: false,
     memoryLimit: 2 ** 30,
     logLevel: { ads: 'debug' },
   };
@@ -228,6 +229,7 @@ test('flags and environment become the options of the daemon', () => {
     config: { type: 'folder', dir: '/etc/mizzen' },
     stateDir: '/home/me/.local/state/mizzen',
     remoteClusterTimeoutMs: 10_000,
+    writeStatus: false,
     certificateTtlMs: 20_000,
     rotation: { renewalFraction: 0.2 },
     streams: { maxStreams: 7, maxNewPerSecond: 8, maxAgeMs: Infinity, drainMs: 9_000, memoryLimitBytes: 2 ** 30 },

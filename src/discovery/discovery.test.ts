@@ -23,6 +23,7 @@ async function options(): Promise<DiscoveryOptions & { readonly ports: readonly 
     streams: { maxStreams: 100, maxNewPerSecond: 100, maxAgeMs: Infinity, drainMs: 0 },
     logLevels: { default: 'silent', ca: 'silent', source: 'silent' },
     remoteClusterTimeoutMs: 1_000,
+    writeStatus: true,
     certificateTtlMs: 3600_000,
     rotation: { renewalFraction: 0.2 },
     version: 'test',
