@@ -100,6 +100,7 @@ class Daemon {
       },
       onFault,
       now: steadyNow,
+      turns: { now: () => performance.now(), later: (task) => void setImmediate(task) },
       admit: (node, caller) => admit(node, caller) ?? clusters?.refusal(node, caller),
       clusterId: options.instance.clusterId,
       clusterOf: (node, caller) => clusters?.clusterOf(node, caller),
@@ -107,18 +108,19 @@ class Daemon {
     });
     const references = new References(snapshot.mesh, onFault);
     const census = new EndpointCensus(snapshot.mesh);
+    const translate = async (): Promise<void> => {
+      metrics.translating();
+      try {
+        await snapshot.flushInTurns();
+      } catch (error) {
+        // What was translated before it stays in force; the next change tries again.
+        metrics.translationFailed();
+        log.scope('model').error({ err: error }, 'fault while a change was translated');
+      }
+      metrics.flushed();
+    };
     const pacer = new Pacer({
-      flush: () => {
-        metrics.translating();
-        try {
-          snapshot.flush();
-        } catch (error) {
-          // What was translated before it stays in force; the next change tries again.
-          metrics.translationFailed();
-          log.scope('model').error({ err: error }, 'fault while a change was translated');
-        }
-        metrics.flushed();
-      },
+      flush: translate,
       now: () => performance.now(),
       after: (ms, task) => {
         if (ms === 0) {
@@ -225,7 +227,7 @@ class Daemon {
     this.closers.push(() => joined.leave());
 
     const stopSource = new AbortController();
-    const running = source.run(intake, stopSource.signal);
+    const running = source.run({ apply: (change) => snapshot.whenSettled(() => intake.apply(change)) }, stopSource.signal);
     this.closers.push(async () => {
       stopSource.abort();
       await running.catch(() => undefined);
@@ -256,9 +258,7 @@ class Daemon {
     this.closers.push(() => certificates.stop());
     const parts = new IdentityParts(certificates.workloads, snapshot.partTouched.bind(snapshot), () => pacer.changed());
     identities = parts;
-    metrics.translating();
-    snapshot.flush();
-    metrics.flushed();
+    await translate();
 
     // Before the hub listens: it sends at once.
     snapshot.onSettled((changed) => metrics.settled(changed));

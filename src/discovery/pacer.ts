@@ -1,7 +1,8 @@
 /** Decides when changes are translated and pushed: the first after a quiet time at once, a storm in batches. */
 
 export interface PacerOptions {
-  readonly flush: () => void;
+  /** Does not reject. */
+  readonly flush: () => Promise<void> | void;
   readonly now: () => number;
   /** `setTimeout` that does not keep the process alive; returns what cancels it. */
   readonly after: (ms: number, task: () => void) => () => void;
@@ -53,8 +54,9 @@ export class Pacer {
   private schedule(ms: number): void {
     this.cancel = this.options.after(ms, () => {
       this.cancel = undefined;
-      this.options.flush();
+      const flushed = this.options.flush();
       this.lastFlushMs = this.options.now();
+      void flushed?.then(() => (this.lastFlushMs = this.options.now()));
     });
   }
 }

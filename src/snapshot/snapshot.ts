@@ -41,8 +41,20 @@ export interface SnapshotOptions {
   readonly clusterOf?: (node: ClaimedNode, caller: Caller) => string | undefined;
   /** Milliseconds of a clock that never goes back, for what is kept for a time. Absent: nothing is kept. */
   readonly now?: () => number;
+  /** Absent: everything is translated at once. */
+  readonly turns?: Turns;
   /** Secrets of the caller's own identity, for the life of one stream. */
   readonly identityPart?: (caller: Caller) => { readonly part: SnapshotPart; release(): void } | undefined;
+}
+
+/** How a long translation lets streams have their turn. */
+export interface Turns {
+  /** Runs the task when other work has had its turn. */
+  readonly later: (task: () => void) => void;
+  /** Milliseconds that never go back. */
+  readonly now: () => number;
+  /** Longest turn. Default 10 ms. */
+  readonly longestMs?: number;
 }
 
 type Changed = Map<SnapshotPart, Set<TypeUrl>>;
@@ -73,6 +85,13 @@ export class Snapshot implements ResourceSource {
   private generation = 0;
   private connected = 0;
   private flushing = false;
+  private underWay: Generator<void, void> | undefined;
+  private turnEndsAtMs = Infinity;
+  /** What came while a translation was under way. */
+  private readonly waiting: (() => void)[] = [];
+  /** Connections that have no parts yet. */
+  private readonly arrivals: Connection[] = [];
+  private placing = false;
 
   constructor(objects: Objects, options: SnapshotOptions) {
     this.objects = objects;
@@ -129,14 +148,52 @@ export class Snapshot implements ResourceSource {
     return this.changedObjects.has(object);
   }
 
-  /** Translates what has changed and tells whoever listens. */
+  /** Translates what has changed, or the rest of it, and tells whoever listens. */
   flush(): void {
-    const objects = this.changedObjects;
-    const { changed, replanned } = this.settle();
-    this.changedObjects = new Set();
-    this.record(objects, changed, replanned);
-    if (changed.size > 0) for (const handler of this.handlers) handler(changed);
-    if (objects.size > 0) for (const handler of this.objectHandlers) handler(objects);
+    this.turnEndsAtMs = Infinity;
+    this.underWay ??= this.translate();
+    while (this.underWay?.next().done === false);
+  }
+
+  /** The same in turns, if there are any: what comes meanwhile waits, see `whenSettled`. Rejects with a fault of ours; what was translated stays in force. */
+  async flushInTurns(): Promise<void> {
+    const { turns } = this.options;
+    if (turns === undefined) {
+      this.flush();
+      return;
+    }
+    const { longestMs = 10 } = turns;
+    this.underWay ??= this.translate();
+    const mine = this.underWay;
+    // Ended by whoever joined it first, or by a flush at once.
+    while (this.underWay === mine) {
+      this.turnEndsAtMs = turns.now() + longestMs;
+      if (mine.next().done === true) return;
+      await new Promise<void>((resolve) => turns.later(resolve));
+    }
+  }
+
+  /** Now, or at the end of the translation that is under way: nothing that it reads may change meanwhile. */
+  whenSettled(task: () => void): void {
+    if (this.flushing) this.waiting.push(task);
+    else task();
+  }
+
+  private readonly pause = (): boolean =>
+    this.turnEndsAtMs !== Infinity && this.options.turns !== undefined && this.options.turns.now() >= this.turnEndsAtMs;
+
+  private *translate(): Generator<void, void> {
+    try {
+      const objects = this.changedObjects;
+      const { changed, replanned } = yield* this.settle();
+      this.changedObjects = new Set();
+      this.record(objects, changed, replanned);
+      if (changed.size > 0) for (const handler of this.handlers) handler(changed);
+      if (objects.size > 0) for (const handler of this.objectHandlers) handler(objects);
+    } finally {
+      this.underWay = undefined;
+      for (const task of this.waiting.splice(0)) task();
+    }
   }
 
   private record(objects: ReadonlySet<ObjectKey>, changed: Changed, replanned: readonly Connection[]): void {
@@ -167,27 +224,58 @@ export class Snapshot implements ResourceSource {
     const identity = proxy.capabilities.secrets === 'agent' ? undefined : this.options.identityPart?.(caller);
     const connection = new Connection(this, `${node.id}-${++this.connected}`, node, caller, identity);
     this.connections.set(connection.connectionId, connection);
-    this.proxies.set(connection.connectionId, this.placed(proxy, connection));
+    this.whenSettled(() => {
+      if (this.connections.has(connection.connectionId)) this.proxies.set(connection.connectionId, this.placed(proxy, connection));
+    });
+    if (this.options.turns !== undefined) {
+      this.arrivals.push(connection);
+      this.place();
+      return connection;
+    }
     try {
       this.flush();
     } catch (error) {
       connection.close();
       throw error;
     }
-    if (connection.shared.length === 0) {
+    if (!connection.placed) {
       // A fault of ours, told already. An empty view would take from the proxy what it has.
       connection.close();
-      return { refused: `a fault of the control plane: there is no configuration for ${node.id}` };
+      return { refused: unplaced(node) };
     }
     return connection;
   }
 
+  /** Gives those that have come their parts, together. */
+  private place(): void {
+    if (this.placing) return;
+    this.placing = true;
+    const run = async (): Promise<void> => {
+      // Those that come in this turn of the event loop are placed together.
+      await new Promise<void>((resolve) => this.options.turns?.later(resolve));
+      while (this.arrivals.length > 0) {
+        while (this.flushing) await this.flushInTurns();
+        const placed = this.arrivals.splice(0);
+        try {
+          await this.flushInTurns();
+        } catch (error) {
+          this.options.onFault('proxies', '', error);
+        }
+        for (const connection of placed) if (!connection.placed) connection.failed(unplaced(connection.node));
+      }
+      this.placing = false;
+    };
+    void run();
+  }
+
   /** Proxies of a remote cluster may be known by it from now on, or no longer. What follows is translated with the next flush. */
   clustersChanged(): void {
-    for (const [id, connection] of this.connections) {
-      const proxy = this.proxies.peek(id);
-      if (proxy !== undefined && proxy.cluster !== this.clusterOf(connection)) this.proxies.set(id, this.placed(proxy, connection));
-    }
+    this.whenSettled(() => {
+      for (const [id, connection] of this.connections) {
+        const proxy = this.proxies.peek(id);
+        if (proxy !== undefined && proxy.cluster !== this.clusterOf(connection)) this.proxies.set(id, this.placed(proxy, connection));
+      }
+    });
   }
 
   private placed({ cluster: _before, ...proxy }: Proxy, connection: Connection): Proxy {
@@ -223,8 +311,10 @@ export class Snapshot implements ResourceSource {
   /** @internal */
   disconnect(connection: Connection): void {
     this.connections.delete(connection.connectionId);
-    this.proxies.delete(connection.connectionId);
-    for (const part of connection.shared) this.parts.release(part);
+    this.whenSettled(() => {
+      this.proxies.delete(connection.connectionId);
+      for (const part of connection.shared) this.parts.release(part);
+    });
     if (this.lists.size > 2 * this.connections.size + 1000)
       for (const [key, list] of this.lists) if (list.deref() === undefined) this.lists.delete(key);
   }
@@ -257,7 +347,7 @@ export class Snapshot implements ResourceSource {
   }
 
   /** `replanned`: those that had another list of parts before. */
-  private settle(): { readonly changed: Changed; readonly replanned: readonly Connection[] } {
+  private *settle(): Generator<void, { readonly changed: Changed; readonly replanned: readonly Connection[] }> {
     const changed: Changed = new Map();
     const moved: Connection[] = [];
     if (this.flushing) throw new Error('flush within a flush');
@@ -267,8 +357,10 @@ export class Snapshot implements ResourceSource {
       const replanned: Connection[] = [];
       for (let round = 0; graph.dirty || this.changedPlans.size > 0; round++) {
         if (round > 8) throw new Error('plans and parts do not settle');
-        graph.flush();
+        yield* graph.flushSteps(this.pause);
         for (const id of this.changedPlans) {
+          if (this.pause()) yield;
+          this.changedPlans.delete(id);
           const connection = this.connections.get(id);
           const plan = this.plans.peek(id);
           if (connection === undefined || plan === undefined) continue;
@@ -278,7 +370,6 @@ export class Snapshot implements ResourceSource {
           this.assign(connection, plan, proxy.capabilities);
           replanned.push(connection);
         }
-        this.changedPlans.clear();
       }
       const touched = this.touched;
       this.touched = [];
@@ -373,6 +464,10 @@ export class Snapshot implements ResourceSource {
   }
 }
 
+function unplaced(node: ClaimedNode): string {
+  return `a fault of the control plane: there is no configuration for ${node.id}`;
+}
+
 class Connection implements Subscription {
   readonly connectionId: string;
   readonly node: ClaimedNode;
@@ -382,6 +477,7 @@ class Connection implements Subscription {
   private readonly source: Snapshot;
   private readonly identity: ReturnType<NonNullable<SnapshotOptions['identityPart']>>;
   private handler: (() => void) | undefined;
+  private onFailure: ((reason: string) => void) | undefined;
 
   constructor(
     source: Snapshot,
@@ -416,8 +512,20 @@ class Connection implements Subscription {
     this.list = intern(this.identity === undefined ? shared : [...shared, this.identity.part]);
   }
 
+  get placed(): boolean {
+    return this.shared.length > 0;
+  }
+
   onPartsChanged(handler: () => void): void {
     this.handler = handler;
+  }
+
+  onFailed(handler: (reason: string) => void): void {
+    this.onFailure = handler;
+  }
+
+  failed(reason: string): void {
+    this.onFailure?.(reason);
   }
 
   replanned(): void {

@@ -3,7 +3,7 @@
  * recomputes only the entries whose reads have changed. Indexes are kept up to date with each entry, so that no reader walks a collection.
  */
 import type { ObjectKey } from '../apis/object.ts';
-import { Cell, Eager, type Graph, Memo, type Stage, walkReaders } from './graph.ts';
+import { Cell, Eager, type Graph, Memo, type Pause, type Stage, walkReaders } from './graph.ts';
 
 /** Told of every key that appears, changes or goes, after the collection shows it. */
 export type KeyListener<V> = (key: string, now: V | undefined, before: V | undefined) => void;
@@ -463,23 +463,25 @@ export class Derived<I, V> extends Base<V> implements Stage {
     return this.options.equals?.(a, b) ?? false;
   }
 
-  drain(): void {
-    const removed = this.removed;
-    if (removed.size > 0) {
-      this.removed = new Set();
-      for (const key of removed) {
-        const entry = this.entries.get(key);
-        if (entry === undefined) continue;
-        const before = entry.shown;
-        this.entries.delete(key);
-        entry.dispose();
-        if (before !== undefined) this.emit(key, undefined, before);
-      }
+  drain(pause: Pause): boolean {
+    for (const key of this.removed) {
+      this.removed.delete(key);
+      const entry = this.entries.get(key);
+      if (entry === undefined) continue;
+      const before = entry.shown;
+      this.entries.delete(key);
+      entry.dispose();
+      if (before !== undefined) this.emit(key, undefined, before);
     }
     while (this.queueNow.length > 0) {
       const batch = this.queueNow;
       this.queueNow = [];
-      for (const entry of batch) {
+      for (let i = 0; i < batch.length; i++) {
+        if (i > 0 && pause()) {
+          this.queueNow = [...batch.slice(i), ...this.queueNow];
+          return false;
+        }
+        const entry = batch[i] as Entry<I, V>;
         if (this.entries.get(entry.key) !== entry) continue;
         entry.refresh();
         const before = entry.shown;
@@ -487,6 +489,7 @@ export class Derived<I, V> extends Base<V> implements Stage {
         if (entry.shown !== before) this.emit(entry.key, entry.shown, before);
       }
     }
+    return true;
   }
 }
 

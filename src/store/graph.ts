@@ -27,9 +27,17 @@ abstract class Node implements ReactiveNode {
 export interface Stage {
   /** Every node of it reads only nodes of lower levels. */
   readonly level: number;
-  /** Refreshes what was queued; called by `Graph.flush` in order of levels, possibly several times in one flush. */
-  drain(): void;
+  /**
+   * Refreshes what was queued, at most until `pause` says so; true when nothing is left. Called by `Graph.flush` in order of levels, possibly several times in
+   * one flush.
+   */
+  drain(pause: Pause): boolean;
 }
+
+/** Asked between two entries: whether other work is to have its turn. */
+export type Pause = () => boolean;
+
+const never: Pause = () => false;
 
 export class Graph {
   private active: Computed<unknown> | undefined = undefined;
@@ -138,8 +146,8 @@ export class Graph {
     for (const _ of this.flushSteps());
   }
 
-  /** The same in steps of one stage each, for a caller that lets other work in between. Reads between steps see a mixture: check `busy`. */
-  *flushSteps(): Generator<void, void> {
+  /** The same with a step where `pause` asks for one, for a caller that lets other work in between. Reads between steps see a mixture: check `busy`. */
+  *flushSteps(pause: Pause = never): Generator<void, void> {
     if (this.flushing) throw new Error('flush within a flush');
     if (this.queued === 0) return;
     this.flushing = true;
@@ -150,8 +158,8 @@ export class Graph {
         for (const stage of set) {
           set.delete(stage);
           this.queued--;
-          stage.drain();
-          yield;
+          while (!stage.drain(pause)) yield;
+          if (pause()) yield;
         }
       }
     } finally {

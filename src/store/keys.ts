@@ -1,7 +1,7 @@
 /** Sets of keys that are made of others, as inputs of derived collections. */
 import type { ObjectKey } from '../apis/object.ts';
 import { Derived, SourceCollection, type Fed, type Index, type KeyListener, type KeySource } from './collection.ts';
-import type { Cell, Graph, Stage } from './graph.ts';
+import type { Cell, Graph, Pause, Stage } from './graph.ts';
 
 /**
  * The union of key lists: of buckets of indexes, of lists that are the entries of other collections, of fixed keys. Each contribution counts, so a key
@@ -93,8 +93,9 @@ export class KeySet implements KeySource<string>, Stage {
     this.graph.enqueue(this);
   }
 
-  drain(): void {
+  drain(pause: Pause): boolean {
     for (const key of this.touched) {
+      this.touched.delete(key);
       const count = this.counts.get(key) ?? 0;
       if (count === 0) this.counts.delete(key);
       const was = this.shown.has(key);
@@ -105,8 +106,9 @@ export class KeySet implements KeySource<string>, Stage {
         this.shown.delete(key);
         for (const listener of this.listeners) listener(key, undefined, key);
       }
+      if (this.touched.size > 0 && pause()) return false;
     }
-    this.touched.clear();
+    return true;
   }
 }
 
@@ -169,12 +171,14 @@ export class Flat<V> extends SourceCollection<V> implements Stage, Fed<readonly 
     this.graph.enqueue(this);
   }
 
-  drain(): void {
+  drain(pause: Pause): boolean {
     for (const key of this.touched) {
+      this.touched.delete(key);
       const winner = this.owners.get(key)?.[0];
       if (winner === undefined) this.delete(key);
       else this.set(key, winner);
+      if (this.touched.size > 0 && pause()) return false;
     }
-    this.touched.clear();
+    return true;
   }
 }

@@ -151,6 +151,7 @@ export class Hub {
       this.#index(stream);
       stream.partsChanged();
     });
+    opened.onFailed((reason) => stream.end('INTERNAL', reason));
     this.#shared.observer.connected(stream);
     return stream;
   }

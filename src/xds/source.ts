@@ -84,8 +84,12 @@ export interface Subscription {
   readonly connectionId: string;
   readonly node: ClaimedNode;
   readonly parts: readonly Part[];
+  /** False until the parts of a new proxy are translated: `onPartsChanged` tells. Nothing is answered before. */
+  readonly placed: boolean;
   /** The new list of parts, when for example a Sidecar resource has appeared for this proxy. Called only while the source is settled. */
   onPartsChanged(handler: () => void): void;
+  /** The proxy cannot be placed: the stream is to be ended. */
+  onFailed(handler: (reason: string) => void): void;
   explain(type: TypeUrl, name: string): Explanation | undefined;
   close(): void;
 }

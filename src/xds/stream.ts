@@ -195,6 +195,8 @@ export abstract class Stream implements TrackedStream, Waiter, Pumped {
       this.shared.awaitSettled(this);
       return;
     }
+    // Its parts will pump it.
+    if (!this.subscription.placed) return;
     try {
       this.#workSinceMs = this.shared.now();
       this.settled();

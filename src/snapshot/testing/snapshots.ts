@@ -24,6 +24,7 @@ export function snapshotOf(
   identityPart: NonNullable<SnapshotOptions['identityPart']> = () => undefined,
   now?: () => number,
   clusterOf?: NonNullable<SnapshotOptions['clusterOf']>,
+  turns?: NonNullable<SnapshotOptions['turns']>,
 ): Snapshot {
   const held = new Objects(new Graph());
   for (const object of objects) held.put(object);
@@ -36,6 +37,7 @@ export function snapshotOf(
     onFault,
     ...(now !== undefined && { now }),
     ...(clusterOf !== undefined && { clusterOf }),
+    ...(turns !== undefined && { turns }),
   });
 }
 

@@ -198,9 +198,15 @@ export class FakeSubscription implements Subscription {
     this.#handler();
   }
 
+  get placed(): boolean {
+    return true;
+  }
+
   onPartsChanged(handler: () => void): void {
     this.#handler = handler;
   }
+
+  onFailed(): void {}
 
   explain(): undefined {
     return undefined;

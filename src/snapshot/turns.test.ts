@@ -1,0 +1,128 @@
+import { describe, expect, it, vi } from 'vitest';
+import type { ConfigObject } from '../apis/object.ts';
+import type { Snapshot } from './snapshot.ts';
+import { nodeOf, openProxy, resources, snapshotOf } from './testing/snapshots.ts';
+
+const services = 40;
+
+function object(kind: string, name: string, spec: object, labels: Record<string, string> = {}): ConfigObject {
+  return { kind, apiVersion: 'v1', namespace: 'shop', name, labels, annotations: {}, spec, origin: {} };
+}
+
+const service = (n: number, port = 9000): ConfigObject =>
+  object('Service', `s${n}`, { clusterIP: `10.0.0.${n + 1}`, selector: { app: `s${n}` }, ports: [{ name: 'http', port }] });
+
+const all = (port?: number): ConfigObject[] => Array.from({ length: services }, (_, n) => service(n, port));
+
+/** What a snapshot without turns gives. */
+function atOnce(objects: readonly ConfigObject[], name = 'client'): Record<string, string> {
+  return resources(openProxy(snapshotOf(objects), nodeOf(name, 'shop')).parts);
+}
+
+interface Rig {
+  readonly snapshot: Snapshot;
+  /** Lets the next turn run; false when there is none. */
+  turn(): Promise<boolean>;
+  /** Turns until nothing is left to do, and how many. */
+  finish(): Promise<number>;
+}
+
+/** A clock that shows a millisecond more each time it is read: a turn is over after a few entries. */
+function rig(objects: readonly ConfigObject[], onFault?: Parameters<typeof snapshotOf>[1]): Rig {
+  const later: (() => void)[] = [];
+  let ms = 0;
+  const snapshot = snapshotOf(objects, onFault, undefined, undefined, undefined, undefined, {
+    now: () => ms++,
+    later: (task) => later.push(task),
+    longestMs: 5,
+  });
+  const turn = async (): Promise<boolean> => {
+    const task = later.shift();
+    task?.();
+    // What awaits the turn goes on.
+    for (let i = 0; i < 5; i++) await Promise.resolve();
+    return task !== undefined;
+  };
+  const finish = async (): Promise<number> => {
+    let turns = 0;
+    while (await turn()) turns++;
+    return turns;
+  };
+  return { snapshot, turn, finish };
+}
+
+describe('a translation in turns', () => {
+  it('places a proxy when it is done, with what a translation at once gives', async () => {
+    const { snapshot, turn, finish } = rig(all());
+    const proxy = openProxy(snapshot, nodeOf('client', 'shop'));
+    let placed = 0;
+    proxy.onPartsChanged(() => placed++);
+    for (let i = 0; i < 5; i++) await turn();
+    expect([snapshot.settled, proxy.placed, proxy.parts.length]).toEqual([false, false, 0]);
+    expect(await finish()).toBeGreaterThan(20);
+    expect([snapshot.settled, proxy.placed, placed]).toEqual([true, true, 1]);
+    expect(resources(proxy.parts)).toEqual(atOnce(all()));
+  });
+
+  it('shows what comes meanwhile with the next one, and nothing in between', async () => {
+    const { snapshot, turn, finish } = rig(all());
+    const proxy = openProxy(snapshot, nodeOf('client', 'shop'));
+    await finish();
+    const before = resources(proxy.parts);
+    const seen: Record<string, string>[] = [];
+    snapshot.onSettled(() => seen.push(resources(proxy.parts)));
+
+    for (const changed of all(9001)) snapshot.objects.put(changed);
+    const flushed = snapshot.flushInTurns();
+    for (let i = 0; i < 5; i++) await turn();
+    expect(snapshot.settled).toBe(false);
+    snapshot.whenSettled(() => {
+      for (const changed of all(9002)) snapshot.objects.put(changed);
+    });
+    await finish();
+    await flushed;
+    expect(seen).toEqual([atOnce(all(9001))]);
+    const next = snapshot.flushInTurns();
+    await finish();
+    await next;
+    expect(seen).toEqual([atOnce(all(9001)), atOnce(all(9002))]);
+    expect(seen[0]).not.toEqual(before);
+  });
+
+  it('is finished by whoever needs it at once', async () => {
+    const { snapshot, turn, finish } = rig(all());
+    const proxy = openProxy(snapshot, nodeOf('client', 'shop'));
+    for (let i = 0; i < 5; i++) await turn();
+    snapshot.flush();
+    expect(resources(proxy.parts)).toEqual(atOnce(all()));
+    await finish();
+    expect(resources(proxy.parts)).toEqual(atOnce(all()));
+  });
+
+  it('places those that come while it runs, and forgets those that go', async () => {
+    const { snapshot, turn, finish } = rig(all());
+    const first = openProxy(snapshot, nodeOf('client', 'shop'));
+    for (let i = 0; i < 5; i++) await turn();
+    const second = openProxy(snapshot, nodeOf('second', 'shop'));
+    const third = openProxy(snapshot, nodeOf('third', 'other'));
+    first.close();
+    third.close();
+    await finish();
+    expect([first.placed, second.placed, third.placed]).toEqual([false, true, false]);
+    expect(resources(second.parts)).toEqual(atOnce(all(), 'second'));
+  });
+
+  it('ends the stream of a proxy that it has no parts for', async () => {
+    const faults: string[] = [];
+    const { snapshot, finish } = rig(all(), (collection) => faults.push(collection));
+    vi.spyOn(snapshot.mesh, 'sidecarOf').mockImplementation(() => {
+      throw new Error('a fault of ours');
+    });
+    const proxy = openProxy(snapshot, nodeOf('client', 'shop'));
+    let reason = '';
+    proxy.onFailed((why) => (reason = why));
+    await finish();
+    expect(reason).toContain('there is no configuration for sidecar~11.9.9.9~client.shop');
+    expect(faults).toEqual(['plans']);
+  });
+});
