@@ -49,6 +49,8 @@ export class FakeEnvoy {
   /** What it tells on a reconnect. */
   readonly #claims = new Map<TypeUrl, Map<string, string>>();
   readonly #asked = new Map<TypeUrl, Set<string>>();
+  /** Names that requests have asked for on demand; Envoy never unsubscribes from them. */
+  readonly #demanded = new Map<TypeUrl, Set<string>>();
   readonly #warming = new Set<string>();
   readonly #heldBackAcks: DeltaRequest[] = [];
   readonly #nonces = new Map<TypeUrl, string>();
@@ -83,12 +85,31 @@ export class FakeEnvoy {
     this.#nonces.clear();
     this.#heldBackAcks.length = 0;
     // While a cluster warms CDS is paused, and with it the request for it.
-    if (this.#warming.size === 0 || this.#protocol === 'sotw') this.#begin(clusterType, []);
+    if (this.#warming.size === 0 || this.#protocol === 'sotw') this.#begin(clusterType, this.#wildcard(clusterType));
     if (this.#askedOf(endpointType).size > 0) this.#begin(endpointType, [...this.#askedOf(endpointType)]);
     this.#begin(listenerType, []);
     if (this.#askedOf(routeType).size > 0) this.#begin(routeType, [...this.#askedOf(routeType)]);
-    if (this.#protocol === 'delta' && this.#asked.has(virtualHostType)) this.#begin(virtualHostType, []);
+    if (this.#protocol === 'delta' && this.#asked.has(virtualHostType)) this.#begin(virtualHostType, this.#wildcard(virtualHostType));
     for (const [type, names] of this.#options.also ?? []) this.#begin(type, names);
+  }
+
+  /** A request for a host or cluster that it lacks: `<table>/<Host header>`, or the cluster's name. */
+  demand(type: TypeUrl, name: string): void {
+    entry(this.#demanded, type, () => new Set()).add(name);
+    if (!this.#begun.has(type)) return;
+    this.#options.send({
+      typeUrl: type,
+      resourceNamesSubscribe: [name],
+      resourceNamesUnsubscribe: [],
+      initialResourceVersions: {},
+      responseNonce: '',
+    });
+  }
+
+  /** Names of a first request for everything. */
+  #wildcard(type: TypeUrl): readonly string[] {
+    const demanded = this.#demanded.get(type);
+    return demanded === undefined ? [] : ['*', ...demanded];
   }
 
   /** One response, as bytes. */
@@ -167,7 +188,7 @@ export class FakeEnvoy {
       for (const { name, version } of resources) if (this.#askedOf(routeType).has(name)) held.set(name, plain(version));
       if (resources.length > 0 && this.#protocol === 'delta' && !this.#asked.has(virtualHostType)) {
         this.#asked.set(virtualHostType, new Set());
-        this.#begin(virtualHostType, []);
+        this.#begin(virtualHostType, this.#wildcard(virtualHostType));
       }
     } else if (type === virtualHostType) {
       const tables = this.#heldOf(routeType);
@@ -210,7 +231,7 @@ export class FakeEnvoy {
 
   #warm(cluster: string): void {
     if (!this.#warming.delete(cluster) || this.#warming.size > 0) return;
-    if (!this.#begun.has(clusterType)) this.#begin(clusterType, []);
+    if (!this.#begun.has(clusterType)) this.#begin(clusterType, this.#wildcard(clusterType));
     for (const ack of this.#heldBackAcks.splice(0)) this.#options.send(ack);
   }
 
