@@ -187,7 +187,8 @@ export class SidecarPart extends SnapshotPart implements SlotSource {
       ],
       clusters: [
         lists('clusters of chains', hosts, [this.slots, this.clusters], (host) => {
-          const names = clustersOfChains(this.slots.get(host) ?? []);
+          const slots = this.slots.get(host) ?? [];
+          const names = clustersOfChains(captured || slots.length === 0 ? slots : slotsOfChains(slots, sidecar(), scope));
           return (names.size === 0 ? [] : (this.clusters.get(host)?.resources ?? [])).filter(({ name }) => names.has(name));
         }),
         specialClusters,
@@ -216,6 +217,12 @@ function boundListeners(sidecar: Sidecar | undefined, scope: SidecarScope): [num
         listener.port?.number !== undefined &&
         (scope.interceptionMode === 'NONE' || listener.captureMode === 'NONE' || (listener.bind ?? '') !== ''),
     );
+}
+
+/** Without interception only the ports that the Sidecar binds have filter chains. */
+function slotsOfChains(slots: readonly Slot[], sidecar: Sidecar | undefined, scope: SidecarScope): readonly Slot[] {
+  const ports = new Set(boundListeners(sidecar, scope).flatMap(([, l]) => (isHttpListener(l) ? [] : [l.port?.number])));
+  return slots.filter(({ kind, port }) => (kind === 'tcp' || kind === 'tls') && ports.has(port));
 }
 
 function isHttpListener(listener: IstioEgressListener): boolean {

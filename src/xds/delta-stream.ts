@@ -205,7 +205,7 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
       for (const name of doubts) state.claims.set(name, '');
     }
     const { onDemand } = this.subscription;
-    if (onDemand?.isAskedFor(state.type) === true) for (const name of state.claims?.keys() ?? []) onDemand.adopt(state.type, name);
+    if (onDemand?.isAskedFor(state.type) === true) for (const [name] of claims) onDemand.adopt(state.type, name);
     if (state.type === clusterType && claims.length > 0) this.#isReconnect = true;
     state.answerDue = request.resourceNamesSubscribe.length > 0 || isWildcardByDefault(state.type);
     return state;
