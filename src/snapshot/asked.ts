@@ -1,40 +1,41 @@
 import type { ObjectKey } from '../apis/object.ts';
+import { isWildcard } from '../envoy/routes/on-demand.ts';
 import { httpProxyTable } from '../envoy/routes/table.ts';
+import type { EncodedResource } from '../wire/resource.ts';
 import { clusterType, routeType, virtualHostType } from '../wire/types.ts';
 import type { OnDemand, TableChange, TypeUrl } from '../xds/source.ts';
 import { PartsView } from '../xds/view.ts';
+import { domainsOf, type DomainIndex } from './domain-index.ts';
 import { hostFor, type OnDemandHost, type OnDemandHosts } from './on-demand-hosts.ts';
 import { SnapshotPart } from './part.ts';
 import { routeOf, type ResourceTable } from './table.ts';
-import { domainsOf } from './domain-index.ts';
-import { isWildcard } from '../envoy/routes/on-demand.ts';
 
 export interface AskedLimits {
-  /** Hosts for names that no host has, or only by a wildcard; the longest unasked goes first. Default 1,000. */
+  /** Names that no host has for itself, for which hosts are made. One more, and its table is no longer lazy. Default 1,000. */
   readonly maxStandIns: number;
-  /** How long such a host stays: Envoy asks again. Default 1 hour. */
-  readonly standInMs: number;
 }
 
-const defaultLimits: AskedLimits = { maxStandIns: 1000, standInMs: 3_600_000 };
+const defaultLimits: AskedLimits = { maxStandIns: 1000 };
 
-/** A host for one name that no host has for itself. */
-interface StandIn {
+/** A name that Envoy has asked for in a table. It asks once: from then on there has to be a host for it, whatever becomes of the first answer. */
+interface Asked {
   readonly route: string;
   readonly domain: string;
-  /** The host whose wildcard covers the name; undefined: nobody has it, and the table's catch-all says what happens. */
-  from: string | undefined;
-  atMs: number;
+  /** The spellings asked for, with ports: requests wait for these. */
   aliases: readonly string[];
+  answer: Answer | undefined;
 }
 
-type Answer = { readonly exact: string } | { readonly wildcard: string | undefined; readonly host: OnDemandHost };
+/** `host`: it has the name for itself. `standIn`: a host was made for the name, which does what `from` does, whose wildcard covers it, or the table's catch-all. */
+type Answer = { readonly kind: 'host'; readonly name: string } | { readonly kind: 'standIn'; readonly from: string | undefined };
 
-/** Names under which Envoy waits for a host are few at a time. */
-const maxAliases = 8;
+/** Names under which Envoy waits for one host at a time. */
+const maxAliases = 64;
 /** Longest name of a host in DNS, a port, and room. */
 const maxHostLength = 300;
 const maxGone = 256;
+/** Names that one stream may ask for. Envoy stops asking when a table is whole; who goes on gets no answer. */
+const maxAsked = 50_000;
 
 /**
  * What one stream in lazy mode has asked for, as a part of its own over those that it shares: pointers to virtual hosts and clusters of `sources`, which follow
@@ -44,15 +45,17 @@ export class AskedPart extends SnapshotPart implements OnDemand {
   private sources: PartsView = new PartsView([]);
   private sourceParts: readonly SnapshotPart[] = [];
   private readonly hosts: OnDemandHosts;
-  private readonly now: () => number;
   private readonly limits: AskedLimits;
   private readonly changedTables: Map<TypeUrl, ResourceTable>;
-  /** Names under which Envoy has asked for a host that it has. */
-  private readonly held = new Map<string, readonly string[]>();
-  /** By `<route>/<domain>`, which is the host's name; the longest unasked first. */
-  private readonly standIns = new Map<string, StandIn>();
-  /** Of stand-ins, by the host whose wildcard covers them. */
-  private readonly standInsOf = new Map<string, Set<string>>();
+  /** By `<route>/<domain>`. */
+  private readonly asked = new Map<string, Asked>();
+  /** Keys of `asked` by the host that answers them or whose wildcard covers them. */
+  private readonly byHost = new Map<string, Set<string>>();
+  /** Hosts that the proxy has, asked for or of a time before. */
+  private readonly held = new Set<string>();
+  /** Tables that have all their hosts. */
+  private readonly whole = new Set<string>();
+  private standIns = 0;
   private readonly askedClusters = new Set<string>();
   /** Hosts that name a cluster: it comes with them. */
   private readonly needs = new Map<string, Set<string>>();
@@ -60,12 +63,11 @@ export class AskedPart extends SnapshotPart implements OnDemand {
   /** What was taken away last, for `heldOf`. */
   private readonly gone = new Set<string>();
 
-  constructor(id: string, hosts: OnDemandHosts, now: () => number, limits: Partial<AskedLimits> = {}) {
+  constructor(id: string, hosts: OnDemandHosts, limits: Partial<AskedLimits> = {}) {
     const changedTables = new Map<TypeUrl, ResourceTable>();
     super(id, (_part, type, table) => changedTables.set(type, table));
     this.changedTables = changedTables;
     this.hosts = hosts;
-    this.now = now;
     this.limits = { ...defaultLimits, ...limits };
   }
 
@@ -81,15 +83,14 @@ export class AskedPart extends SnapshotPart implements OnDemand {
 
   /** Names of hosts are `<route>/<Host header>`. Returns the name of what answers; undefined: nothing does. */
   ask(type: TypeUrl, name: string): string | undefined {
-    return type === clusterType ? this.askCluster(name) : this.askHost(name, [name]);
+    return type === clusterType ? this.askCluster(name) : this.askHost(name);
   }
 
-  /** The proxy has it: of an earlier stream, or of a time before it was lazy. */
+  /** The proxy has it: of an earlier stream, or of a time before it was lazy. What it has asked for it says itself. */
   adopt(type: TypeUrl, name: string): void {
     if (type === clusterType) this.askCluster(name);
-    else if (this.sources.find(virtualHostType, name) !== undefined) this.hold(name, []);
-    // A name with a port is that of a service's host, which is gone.
-    else if (type === virtualHostType && !hasPort(name)) this.askHost(name, []);
+    else if (isCatchAll(name)) this.makeWhole(routeOf(name));
+    else if (this.sources.find(virtualHostType, name) !== undefined) this.hold(name);
   }
 
   /** All that the proxy could have of a list of parts that was not lazy. */
@@ -98,22 +99,15 @@ export class AskedPart extends SnapshotPart implements OnDemand {
     for (const type of [clusterType, virtualHostType]) for (const { name } of view.resources(type)) this.adopt(type, name);
   }
 
-  /** The proxy has let go of the table, and of its hosts with it. */
+  /** The proxy has let go of the table, and of all that it has asked for in it. */
   release(route: string): void {
-    for (const name of [...this.held.keys()]) if (routeOf(name) === route) this.dropHost(name);
-    for (const [name, standIn] of [...this.standIns]) if (standIn.route === route) this.dropStandIn(name);
-  }
-
-  /** Takes away stand-ins that are too old. Returns whether there were any. */
-  expire(): boolean {
-    const before = this.now() - this.limits.standInMs;
-    let any = false;
-    for (const [name, { atMs }] of this.standIns) {
-      if (atMs > before) break;
-      this.dropStandIn(name);
-      any = true;
+    this.whole.delete(route);
+    for (const [key, asked] of [...this.asked]) {
+      if (asked.route !== route) continue;
+      this.answer(key, asked, undefined);
+      this.asked.delete(key);
     }
-    return any;
+    for (const name of [...this.held]) if (routeOf(name) === route) this.drop(name);
   }
 
   /** Makes what was asked for visible. Returns the types that have changed. */
@@ -130,15 +124,14 @@ export class AskedPart extends SnapshotPart implements OnDemand {
       for (const name of names) if (this.askedClusters.has(name) || this.needs.has(name)) this.putCluster(name);
     } else if (type === virtualHostType) {
       for (const name of names) this.hostChanged(name);
-    } else if (type === routeType && this.standIns.size > 0) {
-      for (const [name, { route }] of [...this.standIns]) if (names.has(route)) this.resolveAgain(name);
-    }
+    } else if (type === routeType) this.tablesChanged(names);
   }
 
   /** The sources are others. */
   refresh(): void {
-    for (const name of [...this.held.keys()]) this.hostChanged(name);
-    for (const name of [...this.standIns.keys()]) this.resolveAgain(name);
+    for (const route of this.whole) this.makeWhole(route);
+    for (const name of [...this.held]) this.putHost(name);
+    for (const key of [...this.asked.keys()]) this.resolveAgain(key);
     for (const name of new Set([...this.askedClusters, ...this.needs.keys()])) this.putCluster(name);
   }
 
@@ -148,16 +141,21 @@ export class AskedPart extends SnapshotPart implements OnDemand {
     const table = this.table(inType);
     if (table === undefined || !this.isAskedFor(inType)) return undefined;
     const held = new Set<string>();
-    if (type === routeType) for (const [name, { route }] of this.standIns) if (names.has(route)) held.add(name);
+    const addStandIn = (key: string): void => {
+      if (this.asked.get(key)?.answer?.kind === 'standIn') held.add(key);
+    };
+    if (type === routeType) for (const [key, { route }] of this.asked) if (names.has(route)) addStandIn(key);
     for (const name of names) {
-      if (table.get(name) !== undefined || this.gone.has(`${type} ${name}`)) held.add(name);
-      for (const standIn of this.standInsOf.get(name) ?? none) held.add(standIn);
+      const shown = type === routeType ? catchAllName(name) : name;
+      if (table.get(shown) !== undefined || this.gone.has(`${inType} ${shown}`)) held.add(shown);
+      for (const key of this.byHost.get(name) ?? none) addStandIn(key);
     }
     return held.size === 0 ? undefined : { part: this, type: inType, version: table.changedAt(held), names: held };
   }
 
   override provenance(type: TypeUrl, name: string): ObjectKey[] | undefined {
-    const of = this.standIns.get(name)?.from ?? name;
+    const answer = this.asked.get(name)?.answer;
+    const of = answer?.kind === 'standIn' ? (answer.from ?? name) : name;
     for (const part of this.sourceParts.toReversed()) {
       const objects = part.provenance(type, of);
       if (objects !== undefined) return objects;
@@ -180,7 +178,7 @@ export class AskedPart extends SnapshotPart implements OnDemand {
       this.put(clusterType, resource);
       return;
     }
-    // Envoy asks again; a host that names it goes on waiting for it.
+    // Of clusters Envoy does ask again; a host that names it goes on waiting for it.
     this.askedClusters.delete(name);
     this.remove(clusterType, name);
   }
@@ -209,46 +207,36 @@ export class AskedPart extends SnapshotPart implements OnDemand {
     }
   }
 
-  // Hosts
+  // Names
 
-  private askHost(asked: string, aliases: readonly string[]): string | undefined {
-    const route = routeOf(asked);
-    const domain = domainOf(route, asked.slice(route.length + 1));
-    const answer = this.resolve(route, domain);
-    if (answer === undefined) return undefined;
-    const standIn = `${route}/${domain}`;
-    if ('exact' in answer) {
-      this.dropStandIn(standIn);
-      return this.hold(answer.exact, aliases) ? answer.exact : undefined;
-    }
-    const known = this.standIns.get(standIn);
-    // To the end: it was asked for last.
-    this.standIns.delete(standIn);
-    this.standIns.set(standIn, {
-      route,
-      domain,
-      from: known?.from,
-      atMs: this.now(),
-      aliases: merged(known?.aliases, aliases),
-    });
-    this.putStandIn(standIn, answer);
-    for (const oldest of this.standIns.keys()) {
-      if (this.standIns.size <= this.limits.maxStandIns) break;
-      this.dropStandIn(oldest);
-    }
-    return standIn;
+  private askHost(name: string): string | undefined {
+    const route = routeOf(name);
+    const domain = domainOf(route, name.slice(route.length + 1));
+    const key = `${route}/${domain}`;
+    let asked = this.asked.get(key);
+    // Of a table that there is not nothing is kept: it could be any name.
+    if (asked === undefined && (this.sources.find(routeType, route)?.vhds !== true || this.asked.size >= maxAsked)) return undefined;
+    if (asked === undefined) this.asked.set(key, (asked = { route, domain, aliases: [], answer: undefined }));
+    asked.aliases = [...asked.aliases.filter((alias) => alias !== name), name].slice(-maxAliases);
+    this.resolveAgain(key);
+    if (this.standIns > this.limits.maxStandIns) this.makeWhole(route);
+    const { answer } = asked;
+    return answer === undefined ? undefined : answer.kind === 'host' ? answer.name : key;
+  }
+
+  private resolveAgain(key: string): void {
+    const asked = this.asked.get(key);
+    if (asked === undefined) return;
+    this.answer(key, asked, this.resolve(asked.route, asked.domain));
   }
 
   /** The host that Envoy would choose if it had all: by the exact domain, the longest wildcard in front, the longest behind, else the table's catch-all. */
   private resolve(route: string, domain: string): Answer | undefined {
-    const table = this.sources.find(routeType, route);
-    if (table?.vhds !== true) return undefined;
+    if (this.sources.find(routeType, route)?.vhds !== true) return undefined;
     const exact = this.hostAt(route, domain);
-    if (exact !== undefined) return { exact };
+    if (exact !== undefined) return { kind: 'host', name: exact };
     const wildcard = this.wildcardOver(route, domain);
-    const resource = wildcard === undefined ? undefined : this.sources.find(virtualHostType, wildcard);
-    const host = resource === undefined ? this.hosts.catchAllOf(table) : this.hosts.of(resource);
-    return host === undefined ? undefined : { wildcard, host };
+    return this.whole.has(route) ? { kind: 'host', name: wildcard ?? catchAllName(route) } : { kind: 'standIn', from: wildcard };
   }
 
   private wildcardOver(route: string, domain: string): string | undefined {
@@ -274,91 +262,117 @@ export class AskedPart extends SnapshotPart implements OnDemand {
     return undefined;
   }
 
-  private indexOf(part: SnapshotPart) {
+  private indexOf(part: SnapshotPart): DomainIndex | undefined {
     const table = part.table(virtualHostType);
     return table === undefined ? undefined : this.hosts.indexOf(table);
   }
 
-  /** False where the host has no exact domain. */
-  private hold(name: string, aliases: readonly string[]): boolean {
-    const source = this.sources.find(virtualHostType, name);
-    const host = source === undefined ? undefined : this.hosts.of(source);
-    if (host?.resource === undefined) {
-      this.dropHost(name);
-      return false;
+  /** What stands for the name from now on; the host that did before stays, if there is one. */
+  private answer(key: string, asked: Asked, answer: Answer | undefined): void {
+    const before = asked.answer;
+    const was = hostOf(before);
+    const is = hostOf(answer);
+    asked.answer = answer;
+    if (was !== is) {
+      const keys = was === undefined ? undefined : this.byHost.get(was);
+      keys?.delete(key);
+      if (was !== undefined && keys?.size === 0) this.byHost.delete(was);
     }
-    const all = merged(this.held.get(name), aliases);
-    this.held.set(name, all);
-    this.put(virtualHostType, all.length === 0 ? host.resource : { ...host.resource, aliases: all });
-    this.need(name, host.clusters);
-    return true;
+    if (is !== undefined) {
+      const keys = this.byHost.get(is);
+      if (keys === undefined) this.byHost.set(is, new Set([key]));
+      else keys.add(key);
+    }
+    this.standIns += (answer?.kind === 'standIn' ? 1 : 0) - (before?.kind === 'standIn' ? 1 : 0);
+    // A host may have the name of the stand-in that it takes the place of.
+    if (before?.kind === 'standIn' && answer?.kind !== 'standIn' && !this.held.has(key)) this.show(key, undefined, none);
+    if (answer?.kind === 'host') this.hold(answer.name);
+    else if (answer?.kind === 'standIn') this.putStandIn(key, asked, answer.from);
   }
 
-  private dropHost(name: string): void {
-    if (!this.held.delete(name)) return;
-    this.remove(virtualHostType, name);
-    this.need(name, nothing);
+  private putStandIn(key: string, { route, domain, aliases }: Asked, from: string | undefined): void {
+    const source = from === undefined ? undefined : this.sources.find(virtualHostType, from);
+    const host = source === undefined ? this.catchAllOf(route) : this.hosts.of(source);
+    // Without a table it stays as it is: the proxy may have the table for a while.
+    if (host === undefined) return;
+    this.show(key, hostFor(key, domain, host.body), aliases);
+    this.need(key, host.clusters);
+  }
+
+  private catchAllOf(route: string): OnDemandHost | undefined {
+    const table = this.sources.find(routeType, route);
+    return table === undefined ? undefined : this.hosts.catchAllOf(table);
+  }
+
+  // Hosts
+
+  private hold(name: string): void {
+    this.held.add(name);
+    this.putHost(name);
+  }
+
+  private putHost(name: string): void {
+    const route = routeOf(name);
+    const source = this.sources.find(virtualHostType, name);
+    const host = source === undefined ? (isCatchAll(name) ? this.catchAllOf(route) : undefined) : this.hosts.of(source);
+    const all = source === undefined && host !== undefined ? hostFor(name, '*', host.body) : host?.whole;
+    const resource = this.whole.has(route) ? all : host?.resource;
+    if (host === undefined || resource === undefined) {
+      this.drop(name);
+      return;
+    }
+    const aliases: string[] = [];
+    for (const key of this.byHost.get(name) ?? none) {
+      const asked = this.asked.get(key);
+      if (asked?.answer?.kind === 'host') aliases.push(...asked.aliases);
+    }
+    this.show(name, resource, aliases.slice(-maxAliases));
+    this.need(name, host.clusters);
+  }
+
+  private drop(name: string): void {
+    if (this.held.delete(name)) this.show(name, undefined, none);
   }
 
   private hostChanged(name: string): void {
-    if (this.held.has(name)) this.hold(name, []);
-    for (const standIn of [...(this.standInsOf.get(name) ?? none)]) this.resolveAgain(standIn);
-    if (this.standIns.size === 0) return;
-    const resource = this.sources.find(virtualHostType, name);
-    if (resource === undefined) return;
     const route = routeOf(name);
+    const resource = this.sources.find(virtualHostType, name);
+    if (this.whole.has(route) && resource !== undefined) this.held.add(name);
+    if (this.held.has(name)) this.putHost(name);
+    for (const key of [...(this.byHost.get(name) ?? none)]) this.resolveAgain(key);
+    if (this.asked.size === 0 || resource === undefined) return;
     for (const domain of domainsOf(resource.bytes)) {
       if (!isWildcard(domain)) this.resolveAgain(`${route}/${domain}`);
-      else for (const [standIn, { route: at }] of [...this.standIns]) if (at === route) this.resolveAgain(standIn);
+      else for (const [key, asked] of [...this.asked]) if (asked.route === route && hostOf(asked.answer) !== name) this.resolveAgain(key);
     }
   }
 
-  /** A host that has the name for itself takes its place. */
-  private resolveAgain(name: string): void {
-    const standIn = this.standIns.get(name);
-    if (standIn === undefined) return;
-    const answer = this.resolve(standIn.route, standIn.domain);
-    if (answer === undefined) this.dropStandIn(name);
-    else if ('exact' in answer) {
-      this.dropStandIn(name);
-      this.hold(answer.exact, standIn.aliases);
-    } else this.putStandIn(name, answer);
+  private tablesChanged(routes: ReadonlySet<string>): void {
+    for (const route of routes) if (this.held.has(catchAllName(route))) this.putHost(catchAllName(route));
+    for (const [key, { route, answer }] of [...this.asked]) if (answer?.kind !== 'host' && routes.has(route)) this.resolveAgain(key);
   }
 
-  private putStandIn(name: string, { wildcard, host }: Exclude<Answer, { readonly exact: string }>): void {
-    const standIn = this.standIns.get(name);
-    if (standIn === undefined) return;
-    if (standIn.from !== wildcard) {
-      this.unlink(name, standIn.from);
-      standIn.from = wildcard;
+  /** Sends all hosts of a table, the one for everything else among them. From then on Envoy asks for none. */
+  private makeWhole(route: string): void {
+    this.whole.add(route);
+    for (const name of this.sources.namesUnder(virtualHostType, route)) this.hold(name);
+    this.hold(catchAllName(route));
+    for (const [key, asked] of [...this.asked]) if (asked.route === route) this.resolveAgain(key);
+  }
+
+  private show(name: string, resource: EncodedResource | undefined, aliases: readonly string[]): void {
+    if (resource === undefined) {
+      this.remove(virtualHostType, name);
+      this.need(name, nothing);
+      return;
     }
-    if (wildcard !== undefined) {
-      const of = this.standInsOf.get(wildcard);
-      if (of === undefined) this.standInsOf.set(wildcard, new Set([name]));
-      else of.add(name);
-    }
-    const resource = hostFor(name, standIn.domain, host.body);
-    this.put(virtualHostType, standIn.aliases.length === 0 ? resource : { ...resource, aliases: standIn.aliases });
-    this.need(name, host.clusters);
+    const known = this.table(virtualHostType)?.get(name)?.aliases ?? none;
+    const same = known.length === aliases.length && known.every((alias, i) => alias === aliases[i]);
+    if (aliases.length === 0) this.put(virtualHostType, resource);
+    else this.put(virtualHostType, { ...resource, aliases: same ? known : aliases });
   }
 
-  private dropStandIn(name: string): void {
-    const standIn = this.standIns.get(name);
-    if (standIn === undefined) return;
-    this.standIns.delete(name);
-    this.unlink(name, standIn.from);
-    this.remove(virtualHostType, name);
-    this.need(name, nothing);
-  }
-
-  private unlink(name: string, from: string | undefined): void {
-    if (from === undefined) return;
-    const of = this.standInsOf.get(from);
-    of?.delete(name);
-    if (of?.size === 0) this.standInsOf.delete(from);
-  }
-
-  private put(type: TypeUrl, resource: Parameters<ResourceTable['put']>[0]): void {
+  private put(type: TypeUrl, resource: EncodedResource): void {
     this.gone.delete(`${type} ${resource.name}`);
     this.ensure(type).put(resource, []);
   }
@@ -378,22 +392,23 @@ export class AskedPart extends SnapshotPart implements OnDemand {
 const none: readonly never[] = [];
 const nothing: ReadonlySet<string> = new Set();
 
+function hostOf(answer: Answer | undefined): string | undefined {
+  return answer?.kind === 'host' ? answer.name : answer?.from;
+}
+
+function catchAllName(route: string): string {
+  return `${route}/*`;
+}
+
+function isCatchAll(name: string): boolean {
+  return name.endsWith('/*');
+}
+
 /**
  * The Host header as Envoy compares it with domains. What cannot be an exact domain is served as `invalid`, a name that nobody can have: it is answered, and
  * Envoy then finds no host for it.
  */
 function domainOf(route: string, host: string): string {
   const domain = (route === httpProxyTable ? host : host.replace(/:\d+$/, '')).toLowerCase();
-  // eslint-disable-next-line no-control-regex -- what Envoy refuses in a domain, and what would make it a pattern.
-  return domain === '' || domain.length > maxHostLength || /[\u0000-\u0020\u007f-\uffff/*]/.test(domain) ? 'invalid' : domain;
-}
-
-function hasPort(name: string): boolean {
-  return /:\d+$/.test(name);
-}
-
-/** The last few; the same list when nothing is new, so that equal resources stay equal. */
-function merged(known: readonly string[] = none, more: readonly string[]): readonly string[] {
-  if (more.every((alias) => known.includes(alias))) return known;
-  return [...known.filter((alias) => !more.includes(alias)), ...more].slice(-maxAliases);
+  return domain.length > maxHostLength || !/^[\u0021-\u0029\u002b-\u002e\u0030-\u007e]+$/.test(domain) ? 'invalid' : domain;
 }

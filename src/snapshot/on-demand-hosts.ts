@@ -1,7 +1,7 @@
 import { create, fromBinary } from '@bufbuild/protobuf';
 import { type VirtualHost, VirtualHostSchema } from '#gen/envoy/config/route/v3/route_components_pb.js';
 import { RouteConfigurationSchema } from '#gen/envoy/config/route/v3/route_pb.js';
-import { clustersOf, onDemandHost } from '../envoy/routes/on-demand.ts';
+import { clustersOf, isWildcard, onDemandHost } from '../envoy/routes/on-demand.ts';
 import { encode } from '../wire/encode.ts';
 import { hash } from '../wire/hash.ts';
 import { concat, stringField, virtualHostFields } from '../wire/join.ts';
@@ -11,8 +11,13 @@ import type { ResourceTable } from './table.ts';
 
 /** A virtual host as streams in lazy mode get it. */
 export interface OnDemandHost {
-  /** Absent: it has no exact domain, and only names under its wildcards can be answered. */
+  /**
+   * With its exact domains only: by a wildcard Envoy would find it for names that have a better host, and not ask for that one. Absent: it has none, and only names
+   * under its wildcards can be answered.
+   */
   readonly resource?: EncodedResource;
+  /** With its wildcards. */
+  readonly whole: EncodedResource;
   /** Encoded without name and domains: what a host for a single name is made of. */
   readonly body: Uint8Array;
   readonly clusters: ReadonlySet<string>;
@@ -56,10 +61,18 @@ export function hostFor(name: string, domain: string, body: Uint8Array): Encoded
 
 function made(name: string, decoded: VirtualHost): OnDemandHost {
   const host = onDemandHost(decoded);
-  const bytes = encode(VirtualHostSchema, host);
+  const whole = encoded(name, host);
+  const exact = host.domains.filter((domain) => !isWildcard(domain));
+  const resource = exact.length === host.domains.length ? whole : encoded(name, create(VirtualHostSchema, { ...host, domains: exact }));
   return {
+    whole,
     body: encode(VirtualHostSchema, create(VirtualHostSchema, { ...host, domains: [] })),
     clusters: clustersOf(host),
-    ...(host.domains.length > 0 && { resource: { name, version: hash(bytes), bytes } }),
+    ...(exact.length > 0 && { resource }),
   };
+}
+
+function encoded(name: string, host: VirtualHost): EncodedResource {
+  const bytes = encode(VirtualHostSchema, host);
+  return { name, version: hash(bytes), bytes };
 }

@@ -181,10 +181,7 @@ export class SidecarPart extends SnapshotPart implements SlotSource {
         ...slotListeners('on-demand listeners', true),
         ...virtualOutbound,
       ],
-      routes: [
-        hostTables,
-        lists('on-demand tables', tables, [], (port, problems) => [buildSharedOnDemandTable(t, port, problems)]),
-      ],
+      routes: [hostTables, lists('on-demand tables', tables, [], (port, problems) => [buildSharedOnDemandTable(t, port, problems)])],
       clusters: [
         lists('clusters of chains', hosts, [this.slots, this.clusters], (host) => {
           const slots = this.slots.get(host) ?? [];

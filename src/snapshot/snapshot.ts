@@ -357,7 +357,11 @@ export class Snapshot implements ResourceSource {
   /** `replanned`: those that had another list of parts before. */
   private *settle(): Generator<
     void,
-    { readonly changed: Changed; readonly asked: ReadonlyMap<SnapshotPart, ReadonlySet<TypeUrl>>; readonly replanned: readonly Connection[] }
+    {
+      readonly changed: Changed;
+      readonly asked: ReadonlyMap<SnapshotPart, ReadonlySet<TypeUrl>>;
+      readonly replanned: readonly Connection[];
+    }
   > {
     const changed: Changed = new Map();
     const asked = new Map<SnapshotPart, ReadonlySet<TypeUrl>>();
@@ -434,7 +438,7 @@ export class Snapshot implements ResourceSource {
 
   /** @internal */
   asked(connectionId: string): AskedPart {
-    return new AskedPart(`asked ${connectionId}`, this.onDemandHosts, this.options.now ?? (() => 0));
+    return new AskedPart(`asked ${connectionId}`, this.onDemandHosts);
   }
 
   /** In place of `part` for proxies in lazy mode. */
@@ -542,6 +546,7 @@ class Connection implements Subscription {
   readonly caller: Caller;
   shared: readonly SnapshotPart[] = [];
   onDemand: AskedPart | undefined;
+  private asked: AskedPart | undefined;
   private sources: readonly SnapshotPart[] = [];
   private had: readonly SnapshotPart[] | undefined;
   private list: readonly SnapshotPart[] = [];
@@ -594,12 +599,13 @@ class Connection implements Subscription {
   }
 
   private read(sources: readonly SnapshotPart[] | undefined): void {
-    if (sources === undefined && this.onDemand === undefined) return;
-    const asked = (this.onDemand ??= this.source.asked(this.connectionId));
+    if (sources === undefined && this.asked === undefined) return;
+    // Kept when it is not lazy for a while: what Envoy has asked for once it does not ask for again.
+    const asked = (this.asked ??= this.source.asked(this.connectionId));
     this.source.reads(asked, this.sources, sources ?? []);
     this.sources = sources ?? [];
     asked.setSources(this.sources);
-    if (sources === undefined) this.onDemand = undefined;
+    this.onDemand = sources === undefined ? undefined : asked;
   }
 
   /** After its sources have become others. */

@@ -76,6 +76,9 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
       state.pointers = next.pointers(state.type);
     }
     this.#view = next;
+    // It may have become lazy: Envoy does not ask for these again.
+    const { onDemand } = this.subscription;
+    for (const name of (onDemand && this.types.get(virtualHostType)?.selection.named) ?? none) onDemand?.ask(virtualHostType, name);
     this.#adopting = true;
     this.resume();
   }
@@ -133,7 +136,6 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
     for (const state of this.types.values()) {
       if (state.repair?.underWay === true && nowMs - state.sentAtMs > unackedPatienceMs) state.repair.giveUpOutstanding();
     }
-    if (this.shared.source.settled && this.subscription.onDemand?.expire() === true) this.resume();
     const removalDue = this.#removedClusters.size > 0 && nowMs - this.#removedClustersSinceMs >= removalPatienceMs;
     const listenersDue = nowMs - this.connectedAtMs >= clustersPatienceMs && [...namesClusters].some((type) => this.#isDue(type));
     const endpoints = this.types.get(endpointType);

@@ -1,4 +1,12 @@
-import { deltaResource, deltaResourceWithAliases, field, sotwResource, stringField, routeConfigurationFields, virtualHostFields } from '../wire/join.ts';
+import {
+  deltaResource,
+  deltaResourceWithAliases,
+  field,
+  sotwResource,
+  stringField,
+  routeConfigurationFields,
+  virtualHostFields,
+} from '../wire/join.ts';
 import { routeType, virtualHostType } from '../wire/types.ts';
 import type { EncodedResource } from '../wire/resource.ts';
 import type { Table, TypeUrl } from './source.ts';

@@ -108,10 +108,8 @@ export interface OnDemand {
   adopt(type: TypeUrl, name: string): void;
   /** The proxy has unsubscribed from a route table. */
   release(route: string): void;
-  /** Makes what was asked for, released or expired since the last call visible in the part. */
+  /** Makes what was asked for or released since the last call visible in the part. */
   commit(): void;
-  /** Gives up what was made for names that nobody has, if it was long ago. Returns whether there was any. */
-  expire(): boolean;
   /** What a change of a part that the stream does not have itself means for what it has asked for; undefined: nothing. */
   heldOf(change: TableChange): TableChange | undefined;
 }

@@ -5,12 +5,11 @@ import { noDuration } from '../duration.ts';
 import { buildRouteMatch } from './match.ts';
 
 /**
- * The host with exact domains only: one that Envoy matched by a wildcard would hide every better host that it has not asked for yet. Its routes lift the time limit
- * that the listener sets to the wait for the host, and take every request: for one that no route takes Envoy would ask for the host again each time.
+ * Its routes lift the time limit that the listener sets to the wait for the host, and take every request: for one that no route takes Envoy would ask for the host
+ * again.
  */
 export function onDemandHost(host: VirtualHost): VirtualHost {
   const result = clone(VirtualHostSchema, host);
-  result.domains = host.domains.filter((domain) => !isWildcard(domain));
   for (const { action } of result.routes) if (action.case === 'route') action.value.idleTimeout ??= noDuration();
   if (!result.routes.some(takesAll)) result.routes.push(notFound);
   return result;

@@ -93,8 +93,15 @@ export class FakeEnvoy {
     for (const [type, names] of this.#options.also ?? []) this.#begin(type, names);
   }
 
-  /** A request for a host or cluster that it lacks: `<table>/<Host header>`, or the cluster's name. */
+  /** Hosts that were asked for of tables that it has had ever since: it does not ask for them again. */
+  readonly demandedHosts = new Set<string>();
+
+  /** A request for a host or cluster that it lacks: `<table>/<Host header>`, or the cluster's name. Without the table there is no question. */
   demand(type: TypeUrl, name: string): void {
+    if (type === virtualHostType) {
+      if (!this.#heldOf(routeType).has(name.split('/')[0] ?? '') || this.demandedHosts.has(name)) return;
+      this.demandedHosts.add(name);
+    }
     entry(this.#demanded, type, () => new Set()).add(name);
     if (!this.#begun.has(type)) return;
     this.#options.send({
@@ -248,6 +255,7 @@ export class FakeEnvoy {
       // Its hosts go with it, but are still claimed.
       for (const host of [...this.#heldOf(virtualHostType).keys()])
         if (host.startsWith(`${name}/`)) this.#heldOf(virtualHostType).delete(host);
+      for (const host of this.demandedHosts) if (host.startsWith(`${name}/`)) this.demandedHosts.delete(host);
     }
     this.#change(
       routeType,

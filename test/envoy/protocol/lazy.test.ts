@@ -73,6 +73,24 @@ describe('On demand', () => {
     expect(await answer).toBe('200 no such host');
   });
 
+  it('a name that was answered once is never asked for again, not even when its host is gone: then it is answered with 404', async () => {
+    const { session, port } = await lazy();
+    await using _ = session;
+    const { stream } = session;
+    const answer = get(port, 'reviews');
+    await stream.subscription('VHDS', '80/reviews');
+    stream.send('VHDS', [{ ...host('80', 'reviews', 'reviews'), aliases: ['80/reviews'] }]);
+    expect(await answer).toBe('200 reviews');
+    await stream.accept('VHDS', [], ['80/reviews']);
+    await serves(port, 'reviews', '404');
+    const mark = stream.mark;
+    expect(await get(port, 'reviews')).toBe('404');
+    expect(stream.after(mark, 'VHDS').flatMap((r) => r.names)).toEqual([]);
+    // So there has to be another host for it.
+    await stream.accept('VHDS', [host('80', 'reviews', 'no longer')]);
+    await serves(port, 'reviews', '200 no longer');
+  });
+
   it('a stream that has asked for names after * goes on with both after a reconnect', async () => {
     const { session, port } = await lazy();
     await using _ = session;
