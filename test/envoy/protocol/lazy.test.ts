@@ -1,6 +1,7 @@
 /** What stock Envoy does when virtual hosts and clusters are fetched with the first request for them (filter `on_demand`). */
 import { describe, expect, it } from 'vitest';
 import { needsEnvoy } from '../harness/envoy.ts';
+import { http } from '../harness/http.ts';
 import { freePort } from '../harness/ports.ts';
 import { host, listener, staticCluster, table } from '../harness/resources.ts';
 import { get, serves, Session } from './session.ts';
@@ -89,6 +90,16 @@ describe('On demand', () => {
     // So there has to be another host for it.
     await stream.accept('VHDS', [host('80', 'reviews', 'no longer')]);
     await serves(port, 'reviews', '200 no longer');
+  });
+
+  it('a request with a body waits too', async () => {
+    const { session, port } = await lazy();
+    await using _ = session;
+    const { stream } = session;
+    const answer = http({ port, host: 'reviews', method: 'POST', body: 'x'.repeat(100_000) });
+    await stream.subscription('VHDS', '80/reviews');
+    stream.send('VHDS', [{ ...host('80', 'reviews', 'reviews'), aliases: ['80/reviews'] }]);
+    expect(await answer).toMatchObject({ status: 200, body: 'reviews' });
   });
 
   it('a stream that has asked for names after * goes on with both after a reconnect', async () => {
