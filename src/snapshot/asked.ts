@@ -4,10 +4,10 @@ import { httpProxyTable } from '../envoy/routes/table.ts';
 import type { EncodedResource } from '../wire/resource.ts';
 import { clusterType, routeType, virtualHostType } from '../wire/types.ts';
 import type { OnDemand, TableChange, TypeUrl } from '../xds/source.ts';
-import { PartsView } from '../xds/view.ts';
 import { domainsOf, type DomainIndex } from './domain-index.ts';
 import { hostFor, type OnDemandHost, type OnDemandHosts } from './on-demand-hosts.ts';
 import { SnapshotPart } from './part.ts';
+import { Seen } from './seen.ts';
 import { routeOf, type ResourceTable } from './table.ts';
 
 export interface AskedLimits {
@@ -42,8 +42,7 @@ const maxAsked = 50_000;
  * these, and stand-ins for names that none of them has for itself. Nothing of it is shared; the hosts themselves are.
  */
 export class AskedPart extends SnapshotPart implements OnDemand {
-  private sources: PartsView = new PartsView([]);
-  private sourceParts: readonly SnapshotPart[] = [];
+  private sources = new Seen([]);
   private readonly hosts: OnDemandHosts;
   private readonly limits: AskedLimits;
   private readonly changedTables: Map<TypeUrl, ResourceTable>;
@@ -73,8 +72,7 @@ export class AskedPart extends SnapshotPart implements OnDemand {
 
   /** The parts that it reads, lowest first. They are read at the next `refresh`. */
   setSources(parts: readonly SnapshotPart[]): void {
-    this.sourceParts = parts;
-    this.sources = new PartsView(parts);
+    this.sources = new Seen(parts);
   }
 
   isAskedFor(type: TypeUrl): boolean {
@@ -95,8 +93,8 @@ export class AskedPart extends SnapshotPart implements OnDemand {
 
   /** All that the proxy could have of a list of parts that was not lazy. */
   adoptAll(parts: readonly SnapshotPart[]): void {
-    const view = new PartsView(parts);
-    for (const type of [clusterType, virtualHostType]) for (const { name } of view.resources(type)) this.adopt(type, name);
+    const seen = new Seen(parts);
+    for (const type of [clusterType, virtualHostType]) for (const name of seen.names(type)) this.adopt(type, name);
   }
 
   /** The proxy has let go of the table, and of all that it has asked for in it. */
@@ -136,7 +134,7 @@ export class AskedPart extends SnapshotPart implements OnDemand {
   }
 
   heldOf({ part, type, names }: TableChange): TableChange | undefined {
-    if (!this.sources.parts.includes(part)) return undefined;
+    if (!this.sources.parts.some((source) => source === part)) return undefined;
     const inType = type === routeType ? virtualHostType : type;
     const table = this.table(inType);
     if (table === undefined || !this.isAskedFor(inType)) return undefined;
@@ -156,7 +154,7 @@ export class AskedPart extends SnapshotPart implements OnDemand {
   override provenance(type: TypeUrl, name: string): ObjectKey[] | undefined {
     const answer = this.asked.get(name)?.answer;
     const of = answer?.kind === 'standIn' ? (answer.from ?? name) : name;
-    for (const part of this.sourceParts.toReversed()) {
+    for (const part of this.sources.parts.toReversed()) {
       const objects = part.provenance(type, of);
       if (objects !== undefined) return objects;
     }
@@ -240,7 +238,7 @@ export class AskedPart extends SnapshotPart implements OnDemand {
   }
 
   private wildcardOver(route: string, domain: string): string | undefined {
-    if (!this.sourceParts.some((part) => this.indexOf(part)?.hasWildcards(route) === true)) return undefined;
+    if (!this.sources.parts.some((part) => this.indexOf(part)?.hasWildcards(route) === true)) return undefined;
     for (let i = 1; i < domain.length; i++) {
       const found = this.hostAt(route, `*${domain.slice(i)}`);
       if (found !== undefined) return found;
@@ -253,8 +251,8 @@ export class AskedPart extends SnapshotPart implements OnDemand {
   }
 
   private hostAt(route: string, domain: string): string | undefined {
-    for (let i = this.sourceParts.length - 1; i >= 0; i--) {
-      const part = this.sourceParts[i];
+    for (let i = this.sources.parts.length - 1; i >= 0; i--) {
+      const part = this.sources.parts[i];
       for (const name of (part === undefined ? undefined : this.indexOf(part))?.at(route, domain) ?? none) {
         if (!this.sources.covers(virtualHostType, i, name)) return name;
       }
@@ -355,7 +353,7 @@ export class AskedPart extends SnapshotPart implements OnDemand {
   /** Sends all hosts of a table, the one for everything else among them. From then on Envoy asks for none. */
   private makeWhole(route: string): void {
     this.whole.add(route);
-    for (const name of this.sources.namesUnder(virtualHostType, route)) this.hold(name);
+    for (const name of this.sources.names(virtualHostType, route)) this.hold(name);
     this.hold(catchAllName(route));
     for (const [key, asked] of [...this.asked]) if (asked.route === route) this.resolveAgain(key);
   }

@@ -12,6 +12,8 @@ import { clustersOf } from '../../src/envoy/routes/on-demand.ts';
 import { hostFor, OnDemandHosts } from '../../src/snapshot/on-demand-hosts.ts';
 import { ableToAsk, nodeOf, openProxy, resources, snapshotOf } from '../../src/snapshot/testing/snapshots.ts';
 import { clusterType, endpointType, listenerType, routeType, virtualHostType } from '../../src/wire/types.ts';
+import type { Snapshot } from '../../src/snapshot/snapshot.ts';
+import type { Subscription } from '../../src/xds/source.ts';
 import { Hub } from '../../src/xds/hub.ts';
 import { TestObserver } from '../../src/xds/testing/harness.ts';
 import { PartsView } from '../../src/xds/view.ts';
@@ -158,6 +160,13 @@ class World {
   }
 }
 
+/** The parts that it shares equal those of a snapshot from scratch. */
+function compareShared(client: Client, scratch: Snapshot, label: string): void {
+  const shared = ({ parts, onDemand }: Subscription): ReturnType<typeof resources> =>
+    resources(onDemand === undefined ? parts : parts.slice(0, -1));
+  expect(shared(client.stream.subscription), label).toEqual(shared(openProxy(scratch, client.node, 'delta')));
+}
+
 function compare(client: Client, asking: Asking, eager: PartsView, label: string): void {
   const state = (type: string): Map<string, string> => {
     const heldBack = new Set(client.stream.types.get(type)?.heldBack ?? []);
@@ -280,14 +289,9 @@ function run(seed: number, edits: number, mayRefuse: boolean): { readonly hosts:
     const scratchNow = step % 5 === 0 ? snapshotOf(objects.values()) : undefined;
     for (const client of clients) {
       const { subscription } = client.stream;
-      if (scratchNow !== undefined) {
-        const fresh = openProxy(scratchNow, client.node, 'delta');
-        const shared = (one: typeof fresh): ReturnType<typeof resources> =>
-          resources(one.onDemand === undefined ? one.parts : one.parts.slice(0, -1));
-        expect(shared(subscription), `seed ${seed} step ${step} ${client.node.id}`).toEqual(shared(fresh));
-      }
-      const of = asking.get(client);
-      for (let i = random(4); i > 0 && of !== undefined; i--) {
+      if (scratchNow !== undefined) compareShared(client, scratchNow, `seed ${seed} step ${step} ${client.node.id}`);
+      const of = asking.get(client) ?? new Asking();
+      for (let i = random(4); i > 0; i--) {
         if (random(5) > 0) {
           const name = randomName(random);
           of.names.add(name);
