@@ -43,8 +43,9 @@ export function planFor(mesh: Mesh, visibility: Visibility, proxy: Proxy): Plan 
   };
   const node = mesh.dependsOnNode() ? (workload?.node ?? proxy.node) : undefined;
   const byNode = node !== undefined && { node };
+  const byCluster = mesh.comparesLabel('topology.istio.io/cluster') && { cluster: mesh.cluster ?? mesh.clusterId };
   if (proxy.type === 'router') {
-    const gateway = { namespace: proxy.namespace, labels, ...ports, location: { locality, labels, ...byNode } };
+    const gateway = { namespace: proxy.namespace, labels, ...ports, location: { locality, labels, ...byNode, ...byCluster } };
     return { type: 'router', gateway, serviceAccount: workload?.serviceAccount, nameTable: proxy.nameTable, cluster: mesh.cluster };
   }
   const sourceLabels: Record<string, string> = {};
@@ -59,8 +60,8 @@ export function planFor(mesh: Mesh, visibility: Visibility, proxy: Proxy): Plan 
   return {
     type: 'sidecar',
     outbound: { namespace: proxy.namespace, labels: sourceLabels },
-    location: isEmpty(locality) ? undefined : { locality, labels: locationLabels },
-    onNode: node === undefined ? undefined : { locality, labels: locationLabels, node },
+    location: isEmpty(locality) ? undefined : { locality, labels: locationLabels, ...byCluster },
+    onNode: node === undefined ? undefined : { locality, labels: locationLabels, node, ...byCluster },
     sidecar: narrows
       ? {
           namespace: proxy.namespace,

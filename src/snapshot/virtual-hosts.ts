@@ -93,12 +93,13 @@ export function domainsOf(t: Translation, scope: Scope, service: Service, port: 
     if (domain === service.host) return true;
     const address = service.addresses.find((a) => domain === a || domain === `[${a}]`);
     if (address === undefined) return !t.mesh.servicesByHost.has(domain) && !t.mesh.meshRoutesByHost.has(domain);
-    if (!t.mesh.hasAddress(service, address)) return false;
-    const keys = [...t.mesh.servicesByAddress.keys(address)].filter((key) => {
+    const keys = [...t.mesh.servicesByAddress.keys(address)];
+    if (keys.length < 2) return true;
+    const rivals = keys.filter((key) => {
       const other = t.mesh.services.get(key);
       return other !== undefined && t.mesh.hasAddress(other, address);
     });
-    return keys.map((key) => key.slice(key.indexOf('/') + 1)).sort()[0] === service.host;
+    return rivals.map((key) => key.slice(key.indexOf('/') + 1)).sort()[0] === service.host;
   });
 }
 

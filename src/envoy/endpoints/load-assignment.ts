@@ -2,13 +2,14 @@ import { create } from '@bufbuild/protobuf';
 import { HealthStatus } from '#gen/envoy/config/core/v3/health_check_pb.js';
 import { LbEndpointSchema, type LbEndpoint } from '#gen/envoy/config/endpoint/v3/endpoint_components_pb.js';
 import { type ClusterLoadAssignment, ClusterLoadAssignmentSchema } from '#gen/envoy/config/endpoint/v3/endpoint_pb.js';
-import { type Labels, matchesLabels } from '../../lib/labels.ts';
+import type { Labels } from '../../lib/labels.ts';
 import type { Endpoint } from '../../mesh/model.ts';
 import { buildAddress, isReachable } from '../address.ts';
 import { istioMetadata, peerMetadata } from '../config-metadata.ts';
 import { distributeWeights } from './distribute.ts';
 import { failoverPriorities } from './failover.ts';
 import { bySlot, groupByLocality, type LocalityGroup } from './group.ts';
+import { isInSubset } from './labels.ts';
 import type { LocalityBalancing, ProxyLocation } from './locality-balancing.ts';
 
 export interface LoadAssignmentInput {
@@ -34,7 +35,7 @@ export function buildLoadAssignment(input: LoadAssignmentInput): ClusterLoadAssi
     (endpoint) =>
       endpoint.health !== 'draining' &&
       (input.names === true || isReachable(endpoint.address)) &&
-      (subset === undefined || matchesLabels(subset, endpoint.labels)),
+      (subset === undefined || isInSubset(endpoint, subset)),
   );
   let groups = groupByLocality(chosen);
   if (balancing !== undefined && proxy !== undefined) {
