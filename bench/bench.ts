@@ -1,5 +1,5 @@
 /** All runs of a command line: every size, every server. */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { clusterBinaries } from '../test/cluster/harness/binaries.ts';
@@ -108,15 +108,23 @@ async function runTargets(
   if (flags.target.length === 0) {
     const nodeFlags = flags.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${resolve(flags.profile)}`];
     await using target = await startMizzen({ from, work, tls: flags.tls, nodeFlags });
-    return [await run({ ...options, target })];
+    return [await run({ ...options, target: await withRoots(target, at.feed, flags, work) })];
   }
   const results: TargetResult[] = [];
-  for (const target of flags.target) results.push(await run({ ...options, target: withRoot(target, flags) }));
+  for (const target of flags.target) {
+    const complete = await withRoots({ ...target, tls: flags.tls }, at.feed, flags, work);
+    results.push(await run({ ...options, target: complete }));
+  }
   return results;
 }
 
-function withRoot(target: Target, { tls, root }: Flags): Target {
-  if (!tls || root === undefined) return target;
-  const caFile = resolve(root);
-  return { ...target, tls, caFile, ca: readFileSync(caFile, 'utf8') };
+/** What verifies a server over TLS: its own folder, --root, or what it publishes in the cluster. */
+async function withRoots(target: Target, feed: Feed, { root }: Flags, work: string): Promise<Target> {
+  if (target.tls !== true || target.ca !== undefined) return target;
+  if (root !== undefined) return { ...target, caFile: resolve(root), ca: readFileSync(root, 'utf8') };
+  const ca = await feed.roots?.();
+  if (ca === undefined) throw new Error(`the roots that verify ${target.name} are not known: --root`);
+  const caFile = join(work, `${target.name}-roots.pem`);
+  writeFileSync(caFile, ca);
+  return { ...target, caFile, ca };
 }

@@ -101,7 +101,7 @@ export function benchCommand(action: (flags: Flags, command: Command) => Promise
       collectTarget,
       [],
     )
-    .option('--root <file>', 'root certificate of the targets, for --tls')
+    .option('--root <file>', 'root certificates of the targets, for --tls; the default is what they publish in the cluster')
     .option('--profile <dir>', 'write a CPU profile of the mizzen that the bench starts into this folder')
     .optionsGroup('The result:')
     .addOption(new Option('-o, --output <format>', 'how to print').choices(['table', 'json', 'yaml']).default('table'))
