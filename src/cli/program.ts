@@ -10,6 +10,7 @@ import { packageVersion } from './package-version.ts';
 import { proxyConfigCommand } from './proxy-config.ts';
 import { proxyStatusCommand } from './proxy-status.ts';
 import { remoteClustersCommand } from './remote-clusters.ts';
+import { replicasCommand } from './replicas.ts';
 import { tokenCommand } from './token.ts';
 import { translateCommand } from './translate.ts';
 import { validateCommand } from './validate.ts';
@@ -33,6 +34,7 @@ export function buildProgram(): Command {
     proxyStatusCommand(),
     proxyConfigCommand(),
     waitCommand(),
+    replicasCommand(),
     remoteClustersCommand(),
     versionCommand(),
     completionCommand(() => program),
