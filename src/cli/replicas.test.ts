@@ -26,10 +26,10 @@ test('says who is ready, who leads and who is gone', () => {
   );
   expect(text.split('\n').map((line) => line.split(/ {2,}/).slice(0, 4).join('|'))).toEqual([
     'NAME|STATE|LEADS|STREAMS',
-    'a|READY|3|0.1.0',
+    'a|READY|-|3',
     'b|READY|yes|4',
-    'c|NOT READY|0|0.1.0',
-    'd|GONE|5|0.1.0',
+    'c|NOT READY|-|0',
+    'd|GONE|-|5',
     '',
   ]);
 });
