@@ -182,10 +182,10 @@ class Daemon {
           return service === undefined ? [] : [{ service, endpoints: snapshot.mesh.endpoints.peek(key)?.endpoints ?? [] }];
         }),
       dump: async (connectionId, request) => {
+        await new Promise<void>((resolve) => snapshot.whenSettled(resolve));
         const stream = streams.streams().find((s) => s.subscription.connectionId === connectionId);
-        return stream === undefined
-          ? undefined
-          : configDump(stream.subscription, { registry, vhds: stream.protocol === 'delta' && request.explain !== true, ...request });
+        if (stream === undefined) return undefined;
+        return configDump(stream.subscription, { registry, vhds: stream.protocol === 'delta' && request.explain !== true, ...request });
       },
       objects: () => objects.objects(),
       meshConfig: () => objects.meshConfig(),
