@@ -2,7 +2,15 @@ import { expect, test } from 'vitest';
 import { conditionsOf } from './conditions.ts';
 import type { ObjectFacts } from './facts.ts';
 
-const fine: ObjectFacts = { exists: true, generation: 3, problems: [], proxies: { total: 12, acked: 12 }, lagging: [], converged: true };
+const fine: ObjectFacts = {
+  exists: true,
+  generation: 3,
+  problems: [],
+  proxies: { total: 12, acked: 12 },
+  lagging: [],
+  behind: [],
+  converged: true,
+};
 const proxy = (name: string): string => `sidecar~10.0.0.1~${name}.shop~shop.svc.cluster.local`;
 
 test('all proxies have it', () => {
@@ -68,6 +76,14 @@ test('proxies that refuse it are named before those that lag, with what they sai
   expect(conditionsOf({ ...facts, problems: [], lagging: facts.lagging.slice(1) })[1]).toMatchObject({
     reason: 'Pending',
     message: '10 of 12 proxies; waiting for a.shop',
+  });
+});
+
+test('a replica that has not seen it is named', () => {
+  expect(conditionsOf({ ...fine, converged: false, behind: ['mizzen-1'] })[1]).toMatchObject({
+    status: 'False',
+    reason: 'Pending',
+    message: '12 of 12 proxies; not seen yet by mizzen-1',
   });
 });
 

@@ -8,7 +8,15 @@ import { StatusController, type StatusControllerOptions } from './controller.ts'
 import type { ObjectFacts } from './facts.ts';
 import type { EventText } from './writer.ts';
 
-const fine: ObjectFacts = { exists: true, generation: 1, problems: [], proxies: { total: 2, acked: 2 }, lagging: [], converged: true };
+const fine: ObjectFacts = {
+  exists: true,
+  generation: 1,
+  problems: [],
+  proxies: { total: 2, acked: 2 },
+  lagging: [],
+  behind: [],
+  converged: true,
+};
 const lags: ObjectFacts = {
   ...fine,
   proxies: { total: 2, acked: 1 },
@@ -31,7 +39,7 @@ class World {
   readonly events: (EventText & { readonly again: boolean })[] = [];
   readonly faults: unknown[] = [];
   reads = 0;
-  outcome: 'written' | 'conflict' = 'written';
+  outcome: 'written' | 'conflict' | Error = 'written';
   tell: (objects: Iterable<ObjectKey> | 'all') => void = () => {};
   readonly #stop = new AbortController();
 
@@ -59,6 +67,7 @@ class World {
           return { metadata: { name: object, resourceVersion: '1' } };
         },
         writeConditions: async (object, _present, conditions) => {
+          if (this.outcome instanceof Error) throw this.outcome;
           if (this.outcome === 'conflict') return 'conflict';
           this.writes.push({ atMs: this.clock.now(), object, conditions });
           this.seen.set(object, { apiVersion: 'networking.istio.io/v1', conditions: conditionsFingerprint(conditions) });
@@ -197,6 +206,20 @@ test('a write that comes too late is tried again', async () => {
   world.outcome = 'written';
   await world.clock.advance(5_000);
   expect(world.reasons()).toEqual(['Reconciled,Programmed']);
+});
+
+test('without permission or without an API server it tries ever more seldom, and catches up afterwards', async () => {
+  using world = new World();
+  for (let i = 0; i < 100; i++) world.put(objectKey('VirtualService', 'shop', `v-${i}`), fine, invalid);
+  world.outcome = new Error('forbidden');
+  world.start();
+  world.tell(world.facts.keys());
+  await world.clock.advance(600_000);
+  expect(world.faults.length).toBeGreaterThan(5);
+  expect(world.faults.length).toBeLessThan(30);
+  world.outcome = 'written';
+  await world.clock.advance(120_000);
+  expect(world.writes).toHaveLength(100);
 });
 
 test('a new problem is a Warning, its end a Normal Event, and the same problem again counts', async () => {

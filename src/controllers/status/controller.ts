@@ -2,6 +2,7 @@
 import { conditionsFingerprint, type Condition } from '../../apis/condition.ts';
 import type { ObjectKey } from '../../apis/object.ts';
 import { fingerprint } from '../../lib/fingerprint.ts';
+import { Backoff } from '../../kubernetes/backoff.ts';
 import { pause, type Clock } from '../../kubernetes/clock.ts';
 import type { Controller } from '../controller.ts';
 import { Agenda, type Due } from './agenda.ts';
@@ -64,7 +65,6 @@ export interface StatusControllerOptions {
 const batch = 50;
 /** Errors of one object that get an Event each. */
 const maxEvents = 5;
-const retryMs = 5_000;
 
 interface Memory {
   /** Since when it has not converged. */
@@ -106,6 +106,7 @@ class Term {
   readonly #told = new Map<ObjectKey, ReadonlySet<string>>();
   readonly #writes: TokenBucket;
   readonly #events: TokenBucket;
+  readonly #backoff: Backoff;
   #wake: () => void = () => {};
   #resyncAtMs: number;
 
@@ -114,6 +115,7 @@ class Term {
     this.#limits = limits;
     this.#writes = new TokenBucket(options.clock, limits.writesPerSecond, limits.writesPerSecond);
     this.#events = new TokenBucket(options.clock, limits.eventsPerSecond, limits.eventsPerSecond * 5);
+    this.#backoff = new Backoff(options.clock, { firstMs: 1_000, maxMs: 60_000 });
     this.#resyncAtMs = options.clock.now() + limits.countsMs;
   }
 
@@ -173,7 +175,10 @@ class Term {
     } catch (error) {
       if (signal.aborted) return;
       onFault(object, error);
-      this.#agenda.add(object, clock.now() + retryMs, cause);
+      // No answer, or no permission: the next object would fare no better.
+      const waitMs = this.#backoff.failed();
+      this.#agenda.add(object, clock.now() + waitMs, cause);
+      await pause(clock, waitMs, signal);
     }
   }
 
@@ -204,6 +209,7 @@ class Term {
     // Newer facts are on their way.
     if (read === undefined || (this.#agenda.has(object) && !isPending)) return;
     const outcome = await writer.writeConditions(object, read, conditions, signal);
+    this.#backoff.succeeded();
     if (outcome === 'conflict') this.#agenda.add(object, clock.now() + 1_000, cause);
     if (outcome === 'written') this.#memory.set(object, { ...memory, writtenAtMs: clock.now(), written: wanted });
   }
