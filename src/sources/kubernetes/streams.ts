@@ -60,8 +60,8 @@ const tags: Stream = {
     versions: ['v1'],
     scope: 'Cluster',
   },
+  // Whole: the API server cannot watch the metadata of this kind alone (seen on 1.36). With the selector they are few.
   labelSelector: tagLabel,
-  metadataOnly: true,
   optional: true,
   trim: trimMetadata,
 };
