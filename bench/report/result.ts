@@ -60,6 +60,7 @@ export interface ScenarioResult {
   readonly received: Received;
   readonly peakRssMb: number;
   readonly eventLoopP99Ms?: number;
+  /** Where changes of objects are measured: what proxies do themselves is none of its business. */
   readonly envoy?: EnvoyResult;
   /** Endpoint changes meanwhile, one a second: what the scenario does to other pushes. */
   readonly pushes?: Receipts;
