@@ -28,6 +28,8 @@ export interface DiscoveryFlags {
   readonly httpAddress: ListenAddress;
   readonly certificateTtl: number;
   readonly rootRotationPatience?: number;
+  readonly tlsCertFile?: string;
+  readonly tlsKeyFile?: string;
   readonly rootRenewal: number;
   readonly remoteClusterTimeout?: number;
   readonly maxStreams: number;
@@ -63,6 +65,8 @@ export function discoveryCommand(): Command {
         .argParser(parsed(parseDuration))
         .default(24 * 3600_000, '24h'),
     )
+    .option('--tls-cert-file <file>', 'certificate chain for the TLS port, read again as it changes, in place of one of our own')
+    .option('--tls-key-file <file>', 'its key')
     .addOption(
       new Option(
         '--root-rotation-patience <duration>',
@@ -152,6 +156,7 @@ export function discoveryOptions(flags: DiscoveryFlags, env: Readonly<Record<str
     writeStatus: flags.status,
     logLevels: flags.logLevel,
     certificateTtlMs: flags.certificateTtl,
+    ...servingFiles(flags),
     rotation: {
       ...(flags.rootRotationPatience !== undefined && { patienceMs: flags.rootRotationPatience }),
       renewalFraction: flags.rootRenewal,
@@ -189,6 +194,13 @@ function remoteClusterTimeout({ PILOT_REMOTE_CLUSTER_TIMEOUT: text }: Readonly<R
   } catch (cause) {
     throw new CliError(exitCodes.usage, `PILOT_REMOTE_CLUSTER_TIMEOUT: ${(cause as Error).message}`, { cause });
   }
+}
+
+function servingFiles({ tlsCertFile: certificateFile, tlsKeyFile: keyFile }: DiscoveryFlags): Pick<DiscoveryOptions, 'servingFiles'> {
+  if (certificateFile === undefined && keyFile === undefined) return {};
+  if (certificateFile === undefined || keyFile === undefined)
+    throw new CliError(exitCodes.usage, '--tls-cert-file and --tls-key-file belong together');
+  return { servingFiles: { certificateFile: resolve(certificateFile), keyFile: resolve(keyFile) } };
 }
 
 function parseFraction(text: string): number {

@@ -242,6 +242,7 @@ class Daemon {
         mesh: () => objects.meshConfig(),
         ttlMs: options.certificateTtlMs,
         servingNames: [...servingNames(options.instance), ...namesOf(options.secureGrpc)],
+        ...(options.servingFiles !== undefined && { servingFiles: options.servingFiles }),
         log,
         metrics: metrics.ca,
         instance: options.instance,
