@@ -163,8 +163,8 @@ test('an object that changes all the time is written every few seconds, with its
   await world.clock.advance(10_000);
   expect(world.writes.length).toBeLessThan(10);
   expect(world.writes.at(-1)?.conditions[0]?.observedGeneration).toBe(200);
-  for (const [i, { atMs }] of world.writes.entries())
-    if (i > 0) expect(atMs - (world.writes[i - 1]?.atMs ?? 0)).toBeGreaterThanOrEqual(3_000);
+  const gaps = world.writes.slice(1).map(({ atMs }, i) => atMs - (world.writes[i]?.atMs ?? 0));
+  expect(Math.min(...gaps)).toBeGreaterThanOrEqual(3_000);
 });
 
 test('proxies that come and go for ten minutes are counted once a minute', async () => {
