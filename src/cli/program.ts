@@ -1,5 +1,6 @@
 /** The program `mizzen`: one subcommand per file. */
 import { Command } from 'commander';
+import { benchCommand } from './bench.ts';
 import { bootstrapCommand } from './bootstrap.ts';
 import { caCommand } from './ca/command.ts';
 import { completionCommand } from './completion.ts';
@@ -41,8 +42,9 @@ export function buildProgram(): Command {
   ]) {
     program.addCommand(command.copyInheritedSettings(program));
   }
-  // For `npm run demo`: it needs this repository's samples.
+  // They need this repository: its samples, and the bench.
   program.addCommand(demoCommand().copyInheritedSettings(program), { hidden: true });
+  program.addCommand(benchCommand().copyInheritedSettings(program).helpOption(false), { hidden: true });
   return program;
 }
 
