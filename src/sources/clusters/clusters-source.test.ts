@@ -303,8 +303,12 @@ describe('remote clusters', () => {
     const world = new World();
     world.secret('east', { east: east.kubeconfig('t') });
     world.server.put(paths.services, 'shop', 'reviews', { ports: [{ port: 80 }] });
-    await world.start({ remoteTimeoutMs: 50 });
+    await world.start({ remoteTimeoutMs: 400 });
+    expect(world.source.waitingFor()[0]).toMatch(/^still to be read: /);
+    await world.sink.until(() => world.source.clusters().length > 0);
+    expect(world.source.waitingFor()).toEqual([expect.stringMatching(/^cluster east /)]);
     await world.source.ready;
+    expect(world.source.waitingFor()).toEqual([]);
     await expect.poll(() => world.timedOut).toEqual(['east']);
     expect(world.services()).toBe('Service/shop/reviews');
     expect(world.source.clusters()[0]?.syncStatus).toBe('timeout');
