@@ -21,6 +21,7 @@ function server(views: Partial<AdminViews> = {}): FastifyInstance {
       services: () => [],
       endpoints: () => [],
       dump: async () => undefined,
+      dumpMessages: async () => undefined,
       objects: () => [],
       meshConfig: () => defaultMeshConfig,
       clusters: () => [],

@@ -3,7 +3,8 @@ import { readFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { AdsDebug, controlPlaneIdentifier } from '../admin/debug-source.ts';
-import { configDump } from '../admin/dump.ts';
+import { configDumpInTurns } from '../admin/dump.ts';
+import { dumpMessages } from '../admin/dump-messages.ts';
 import { createLog, type Log } from '../admin/log.ts';
 import { createMetrics } from '../admin/metrics.ts';
 import { monitoringServer, readinessServer } from '../admin/server.ts';
@@ -185,7 +186,14 @@ class Daemon {
         await new Promise<void>((resolve) => snapshot.whenSettled(resolve));
         const stream = streams.streams().find((s) => s.subscription.connectionId === connectionId);
         if (stream === undefined) return undefined;
-        return configDump(stream.subscription, { registry, vhds: stream.protocol === 'delta' && request.explain !== true, ...request });
+        const vhds = stream.protocol === 'delta' && request.explain !== true;
+        const turns = { now: () => performance.now(), pause: () => new Promise<void>((resolve) => setImmediate(resolve)) };
+        return configDumpInTurns(stream.subscription, { registry, vhds, ...request }, turns);
+      },
+      dumpMessages: async (connectionId) => {
+        await new Promise<void>((resolve) => snapshot.whenSettled(resolve));
+        const stream = streams.streams().find((s) => s.subscription.connectionId === connectionId);
+        return stream === undefined ? undefined : dumpMessages(stream.subscription, { vhds: stream.protocol === 'delta' });
       },
       objects: () => objects.objects(),
       meshConfig: () => objects.meshConfig(),
@@ -299,7 +307,7 @@ class Daemon {
     this.closers.push(() => clearInterval(tick));
     const admin = log.scope('admin');
     const desk = new DebugDesk({
-      source: new AdsDebug(views, registry, options.instance.namespace, ({ type, name, caller }) =>
+      source: new AdsDebug(views, options.instance.namespace, ({ type, name, caller }) =>
         admin.info({ caller: caller.identity.spiffeId, address: caller.address, type, name }, 'debug request'),
       ),
       controlPlane: controlPlaneIdentifier(options.instance.replica, options.version, process.version),
