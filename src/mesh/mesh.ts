@@ -32,6 +32,7 @@ import type {
   Service,
   Workload,
 } from './model.ts';
+import { Networks } from './networks.ts';
 import type { Objects } from './objects.ts';
 import { fromPod, nodeLocality, sameLocality, sameWorkload } from './pods.ts';
 import { mergeRules, meshDestinationRule, meshVirtualService } from './routing.ts';
@@ -59,6 +60,7 @@ export interface PeerAuthenticationResult {
 export class Mesh {
   readonly graph: Graph;
   readonly objects: Objects;
+  readonly networks: Networks;
   readonly clusterId: string;
   /** The remote cluster from which it is seen, whose Services count before those of others. */
   readonly cluster: string | undefined;
@@ -86,6 +88,7 @@ export class Mesh {
   readonly slicesByService: Index<EndpointSlice>;
   /** By service key. */
   readonly endpoints: Derived<Service, ServiceEndpoints>;
+  private readonly endpointsByFamily: Index<ServiceEndpoints>;
   readonly virtualServices: Derived<VirtualService, MeshVirtualService>;
   /** VirtualServices of gateway `mesh`, by host or wildcard as written. */
   readonly meshRoutesByHost: Index<MeshVirtualService>;
@@ -117,6 +120,7 @@ export class Mesh {
     this.objects = objects;
     this.clusterId = options.clusterId ?? 'Kubernetes';
     this.cluster = options.cluster;
+    this.networks = new Networks(objects, this.clusterId, onFault);
 
     // What a namespace says to its services apart from all else that changes in it.
     const distributions = new Derived<Namespace, string>({
@@ -197,11 +201,13 @@ export class Mesh {
     this.endpoints = new Derived<Service, ServiceEndpoints>({
       name: 'endpoints',
       from: this.services,
-      reads: [this.workloads, this.pods],
+      reads: [this.workloads, this.pods, this.networks],
       compute: (_key, service) => serviceEndpoints(this, service),
       equals: sameEndpoints,
       onFault,
     });
+
+    this.endpointsByFamily = this.endpoints.index(familiesOf);
 
     this.virtualServices = new Derived({
       name: 'virtualServices',
@@ -299,6 +305,16 @@ export class Mesh {
   /** Whether endpoints are preferred by a label that the client has, somewhere in the mesh. Recorded. */
   comparesLabel(key: string): boolean {
     return this.failoverLabels.has(key) || (this.objects.meshConfig().localityLbSetting.failoverPriority ?? []).includes(key);
+  }
+
+  /** The network of a proxy that says nothing of its own: that of the cluster from which the mesh is seen. Recorded. */
+  homeNetwork(): string {
+    return this.networks.networkOf(this.cluster, '', {});
+  }
+
+  /** Whether there are endpoints of both address families, so that not everybody reaches all. Recorded. */
+  hasBothFamilies(): boolean {
+    return this.endpointsByFamily.has('ipv4') && this.endpointsByFamily.has('ipv6');
   }
 
   /** Whether it matters for any service on which node the client is. Recorded. */
@@ -409,6 +425,17 @@ export class Mesh {
       .filter((s) => matchesLabels(s.selector ?? {}, labels))
       .sort(preferService);
   }
+}
+
+/** `ipv4` and `ipv6`, those that a service has endpoints of. */
+function familiesOf({ endpoints }: ServiceEndpoints): string[] {
+  const families = new Set<string>();
+  for (const { address } of endpoints) {
+    if (families.size === 2) break;
+    if (/^[\d.]+$/.test(address)) families.add('ipv4');
+    else if (address.includes(':') && !address.includes('/')) families.add('ipv6');
+  }
+  return [...families];
 }
 
 /** Also of services that find no endpoints by EDS, which only costs parts that stay empty. */

@@ -183,6 +183,8 @@ export interface Proxy {
   readonly labels: Readonly<Record<string, string>>;
   readonly locality: Locality;
   readonly network: string;
+  /** Networks whose endpoints it asks for, beside those of none; absent: all. */
+  readonly networkView?: readonly string[];
   /** Name of the node that it runs on. */
   readonly node?: string;
   /** Id of the remote cluster that it runs in; absent: the cluster whose configuration is read. */

@@ -15,7 +15,9 @@ import { GatewayPart, type CredentialReader } from './gateway.ts';
 import { HttpProxyPart } from './http-proxy.ts';
 import { InboundPart } from './inbound.ts';
 import { Ledger } from './ledger.ts';
+import type { Vantage } from '../envoy/endpoints/reach.ts';
 import { LocalityPart } from './locality.ts';
+import { VantagePart, type VantageScope } from './vantage.ts';
 import { MadeFrom } from './made-from.ts';
 import { NameTablePart } from './name-table.ts';
 import { OutboundPart } from './outbound.ts';
@@ -106,7 +108,7 @@ export class Snapshot implements ResourceSource {
     this.plans = new Derived<Proxy, Plan>({
       name: 'plans',
       from: this.proxies,
-      reads: [this.mesh.workloads, this.mesh.pods, this.mesh.services, this.mesh.virtualServices],
+      reads: [this.mesh.workloads, this.mesh.pods, this.mesh.services, this.mesh.virtualServices, this.mesh.endpoints],
       compute: (_id, proxy) => {
         const { mesh, visibility } = this.views.get(proxy.cluster) ?? view;
         return planFor(mesh, visibility, proxy);
@@ -414,15 +416,17 @@ export class Snapshot implements ResourceSource {
         this.parts.release(overlay);
       }
       const { namespace } = plan.outbound;
-      const only = plan.sidecar === undefined ? undefined : shared[0];
+      const only = shared[0] instanceof SidecarPart ? shared[0] : undefined;
+      const { vantage } = plan;
+      if (vantage !== undefined) shared.push(...this.vantageParts(t, able, vantage, namespace, only ?? base));
       const near = [
         { hosts: localityScope, proxy: plan.location },
         { hosts: nodeScope, proxy: plan.onNode },
       ] as const;
       for (const { hosts, proxy } of near) {
         if (proxy === undefined) continue;
-        const key = `${able} locality ${planKey([hosts, namespace, proxy, plan.sidecar])}`;
-        const scope = { namespace, hosts, proxy };
+        const key = `${able} locality ${planKey([hosts, namespace, proxy, plan.sidecar, vantage])}`;
+        const scope = { namespace, hosts, proxy, vantage };
         const lower = only === undefined ? [] : [only];
         shared.push(this.parts.acquire(key, () => new LocalityPart(t, key, scope, touched, only), lower));
       }
@@ -439,6 +443,23 @@ export class Snapshot implements ResourceSource {
     }
     for (const part of connection.shared) this.parts.release(part);
     connection.assign(shared, (list) => this.intern(list));
+  }
+
+  /** Lowest first. `below`: the Sidecar's part, else that of what all see. */
+  private vantageParts(
+    t: Translation,
+    able: string,
+    vantage: Vantage,
+    namespace: string,
+    below: SidecarPart | OutboundPart,
+  ): VantagePart[] {
+    const touched = this.partTouched.bind(this);
+    const acquire = (scope: VantageScope, seen: readonly unknown[], lower: readonly SnapshotPart[]): VantagePart => {
+      const key = `${able} vantage ${planKey([vantage, scope.of, ...seen])}`;
+      return this.parts.acquire(key, () => new VantagePart(t, key, scope, touched), lower);
+    };
+    if (below instanceof SidecarPart) return [acquire({ of: 'sidecar', vantage, namespace, below }, [below.id], [below])];
+    return [acquire({ of: 'public', vantage, below }, [], [below]), acquire({ of: 'namespace', vantage, namespace }, [namespace], [])];
   }
 
   /** Lowest first. Nothing in them depends on what the proxy can do, but the hosts of a Sidecar's part are that part's. */

@@ -1,4 +1,5 @@
 /** The mesh as it is seen from one cluster, and what its parts are translated with. */
+import { inCluster } from '../apis/object.ts';
 import { Mesh, type MeshOptions } from '../mesh/mesh.ts';
 import type { Objects } from '../mesh/objects.ts';
 import { Visibility } from '../mesh/visibility.ts';
@@ -21,6 +22,7 @@ export class View {
     const { encoder, report, ...meshOptions } = options;
     this.mesh = new Mesh(objects, meshOptions);
     this.visibility = new Visibility(this.mesh, options.onFault);
+    this.mesh.networks.onProblems((problems) => report(`networks${inCluster(options.cluster)}`, problems));
     this.encoder = encoder;
     this.report = report;
     this.onFault = options.onFault;

@@ -11,6 +11,7 @@ import { failoverPriorities } from './failover.ts';
 import { bySlot, groupByLocality, type LocalityGroup } from './group.ts';
 import { isInSubset } from './labels.ts';
 import type { LocalityBalancing, ProxyLocation } from './locality-balancing.ts';
+import { reachableEndpoints, type Reach } from './reach.ts';
 
 export interface LoadAssignmentInput {
   readonly cluster: string;
@@ -21,6 +22,8 @@ export interface LoadAssignmentInput {
   readonly balancing?: LocalityBalancing;
   /** Who asks; needed where `balancing` is there. */
   readonly proxy?: ProxyLocation;
+  /** From where they are reached; absent: directly. */
+  readonly reach?: Reach;
   /** DNS names are allowed. Default: left out, because over EDS Envoy refuses the whole message for one of them. */
   readonly names?: boolean;
 }
@@ -32,12 +35,10 @@ export interface LoadAssignmentInput {
 export function buildLoadAssignment(input: LoadAssignmentInput): ClusterLoadAssignment {
   const { subset, balancing, proxy } = input;
   const chosen = input.endpoints.filter(
-    (endpoint) =>
-      endpoint.health !== 'draining' &&
-      (input.names === true || isReachable(endpoint.address)) &&
-      (subset === undefined || isInSubset(endpoint, subset)),
+    (endpoint) => endpoint.health !== 'draining' && (subset === undefined || isInSubset(endpoint, subset)),
   );
-  let groups = groupByLocality(chosen);
+  const reached = input.reach === undefined ? chosen : reachableEndpoints(chosen, input.reach);
+  let groups = groupByLocality(reached.filter(({ address }) => (input.names === true ? address !== '' : isReachable(address))));
   if (balancing !== undefined && proxy !== undefined) {
     groups =
       balancing.kind === 'distribute'
@@ -71,8 +72,11 @@ function buildEndpoint(endpoint: Endpoint): LbEndpoint {
     metadata: {
       filterMetadata: {
         ...(endpoint.tlsMode === 'istio' && { 'envoy.transport_socket_match': { tlsMode: 'istio' } }),
-        [istioMetadata]: { workload: workloadText(endpoint) },
-        [peerMetadata]: peerFacts(endpoint),
+        // Behind the gateway of a network it may be any.
+        ...(endpoint.namespace !== '' && {
+          [istioMetadata]: { workload: workloadText(endpoint) },
+          [peerMetadata]: peerFacts(endpoint),
+        }),
       },
     },
   });

@@ -11,6 +11,7 @@ export interface ProxyLocation {
   readonly labels: Labels;
   /** Name of its node; absent: nothing depends on it, or nobody knows it. */
   readonly node?: string;
+  readonly network?: string;
   /** Id of its cluster. */
   readonly cluster?: string;
 }
