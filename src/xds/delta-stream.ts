@@ -96,6 +96,8 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
     let pending = this.#hosts.areDue || this.#removedClusters.size > 0;
     for (const state of this.types.values()) {
       if (state.heldBack.length > 0) return 'rejected';
+      // Of hosts nothing is due to a client that has asked for no table.
+      if (state.type === virtualHostType && !this.types.has(routeType)) continue;
       if (state.held(this.#view) === undefined || state.repair !== undefined) pending = true;
       if (state.type === clusterType && state.isRemoving(() => true)) pending = true;
     }
