@@ -5,7 +5,7 @@ import { kinds } from '../../apis/kinds.ts';
 import { unreadKinds, type Resource } from '../../apis/resource.ts';
 import type { RawObject } from '../../kubernetes/list.ts';
 import { tagLabel } from './revision.ts';
-import { trimConfigMap, trimMetadata, trimPod, trimSecret, trimSlice, trimSpec, trimUnread } from './trim.ts';
+import { trimConfigMap, trimMetadata, trimNode, trimPod, trimSecret, trimService, trimSlice, trimSpec, trimUnread } from './trim.ts';
 
 /** What the URLs of a kind are made of. */
 export type WatchedKind = Resource;
@@ -85,8 +85,11 @@ function streamsOfKind(kind: WatchedKind, { rootNamespace, revision }: Place): S
       return [{ name, kind, trim: trimSlice }];
     case 'Namespace':
     case 'ServiceAccount':
-    case 'Node':
       return [{ name, kind, metadataOnly: true, trim: trimMetadata }];
+    case 'Node':
+      return [{ name, kind, trim: trimNode }];
+    case 'Service':
+      return [{ name, kind, trim: trimService }];
     case 'Secret':
       // Tokens, registry passwords and Helm releases are of other types and never asked for.
       return ['kubernetes.io/tls', 'Opaque'].map((type) => ({
