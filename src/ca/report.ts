@@ -12,8 +12,6 @@ export interface Lagging {
 }
 
 export interface CaReport {
-  /** When the replica began, in milliseconds since 1970. */
-  readonly since: number;
   /** Version of the roots that this replica gives out; what is said of `roots` is said of these. */
   readonly bundle: string;
   /** Generation of its signer; what is said of `leaves` is said of this one. */
@@ -48,7 +46,6 @@ export function parseReport(text: string | undefined): CaReport | undefined {
     const value = JSON.parse(text) as Partial<CaReport> | null;
     if (value === null || typeof value.bundle !== 'string' || typeof value.signer !== 'string') return undefined;
     return {
-      since: value.since ?? 0,
       bundle: value.bundle,
       signer: value.signer,
       proxies: value.proxies ?? 0,

@@ -24,7 +24,6 @@ const plugged = (material: CaMaterial): Partial<Facts> => ({ given: given('plugg
 /** A replica whose proxies have accepted everything of this state. */
 function report(view: CaView, changes: Partial<CaReport> = {}): CaReport {
   return {
-    since: start - hour,
     bundle: view.version,
     signer: view.authority.generation,
     proxies: 2,
@@ -44,7 +43,7 @@ function facts(view: CaView, changes: Partial<Facts> = {}): Facts {
     given: view.state.origin === 'self-signed' ? given('self-signed', view.state.signer) : undefined,
     plugged: false,
     request: undefined,
-    replicas: [{ name: 'a', live: true, report: report(view) }],
+    replicas: [{ name: 'a', live: true, knownMs: hour, report: report(view) }],
     exists: () => true,
     newRoot: () => root(now),
     patienceMs,
@@ -138,58 +137,60 @@ describe('what a phase waits for', () => {
     const staged = next(stable(), rotate);
     const at = (replicas: Facts['replicas']): readonly string[] => waits(staged, { replicas });
     expect(at(undefined)).toEqual(['it is not known which replicas there are']);
-    expect(at([{ name: 'a', live: true, report: undefined }])).toEqual(['replica a does not follow yet']);
-    expect(at([{ name: 'a', live: true, report: report(staged, { bundle: bundleVersion('') }) }])).toEqual([
+    expect(at([{ name: 'a', live: true, knownMs: hour, report: undefined }])).toEqual(['replica a does not follow yet']);
+    expect(at([{ name: 'a', live: true, knownMs: hour, report: report(staged, { bundle: bundleVersion('') }) }])).toEqual([
       'replica a does not follow yet',
     ]);
-    expect(at([{ name: 'a', live: false, report: report(staged) }])).toEqual([
+    expect(at([{ name: 'a', live: false, knownMs: hour, report: report(staged) }])).toEqual([
       'replica a is gone; its proxies are given time to come back to another',
     ]);
-    expect(at([{ name: 'a', live: true, report: report(staged, { since: start - 1_000 }) }])).toEqual([
-      'replica a has just begun; proxies are given time to come to it until 2026-01-01T00:00:59.000Z',
+    expect(at([{ name: 'a', live: true, knownMs: patienceMs - 1, report: report(staged) }])).toEqual([
+      'replica a has just begun; proxies are given time to come to it',
     ]);
-    for (const replicas of [undefined, [{ name: 'a', live: false, report: report(staged) }]]) idle(staged, { replicas });
+    for (const replicas of [undefined, [{ name: 'a', live: false, knownMs: hour, report: report(staged) }]]) idle(staged, { replicas });
   });
 
   it('is every proxy that lags, by name: one that lacks the roots before they sign, one that lacks its certificate before the old root goes', () => {
     const staged = next(stable(), rotate);
     const roots = { roots: laggingOf(['p.shop', 'q.shop']) };
-    const replicas = [{ name: 'a', live: true, report: report(staged, roots) }];
+    const replicas = [{ name: 'a', live: true, knownMs: hour, report: report(staged, roots) }];
     expect(progressOf(staged, facts(staged, { replicas }))).toEqual({
       waits: ['2 proxies of replica a: p.shop, q.shop'],
       lagging: ['p.shop', 'q.shop'],
     });
     idle(staged, { replicas });
     const signed = signing();
-    idle(signed, { replicas: [{ name: 'a', live: true, report: report(signed, { leaves: laggingOf(['p.shop']) }) }] });
-    expect(waits(signed, { replicas: [{ name: 'a', live: true, report: report(signed, roots) }] })).toEqual([]);
+    idle(signed, { replicas: [{ name: 'a', live: true, knownMs: hour, report: report(signed, { leaves: laggingOf(['p.shop']) }) }] });
+    expect(waits(signed, { replicas: [{ name: 'a', live: true, knownMs: hour, report: report(signed, roots) }] })).toEqual([]);
   });
 
   it('is a proxy that went away before it was done, until it is found elsewhere or its pod is gone', () => {
     const signed = signing();
-    const lost = next(signed, { replicas: [{ name: 'a', live: true, report: report(signed, { gone: ['p.shop'] }) }] });
+    const lost = next(signed, { replicas: [{ name: 'a', live: true, knownMs: hour, report: report(signed, { gone: ['p.shop'] }) }] });
     expect(lost.state).toMatchObject({ phase: 'signing', missing: ['p.shop'] });
     idle(lost);
     expect(waits(lost)).toEqual(['1 proxy no longer connected: p.shop']);
-    expect(next(lost, { replicas: [{ name: 'b', live: true, report: report(lost, { found: ['p.shop'] }) }] }).state.phase).toBe('retired');
+    expect(
+      next(lost, { replicas: [{ name: 'b', live: true, knownMs: hour, report: report(lost, { found: ['p.shop'] }) }] }).state.phase,
+    ).toBe('retired');
     expect(next(lost, { exists: () => false }).state.phase).toBe('retired');
   });
 
   it('is what lagged on a replica that is gone', () => {
     const signed = signing();
-    const dead = { name: 'a', live: false, report: report(signed, { leaves: laggingOf(['p.shop']) }) };
-    const lost = next(signed, { replicas: [dead, { name: 'b', live: true, report: report(signed) }] });
+    const dead = { name: 'a', live: false, knownMs: hour, report: report(signed, { leaves: laggingOf(['p.shop']) }) };
+    const lost = next(signed, { replicas: [dead, { name: 'b', live: true, knownMs: hour, report: report(signed) }] });
     expect(lost.state.missing).toEqual(['p.shop']);
   });
 
   it('is the end of certificates that were given by request, as nobody tells what their holders accept', () => {
     const before = stable();
     const end = { root: before.authority.generation, bundle: before.version, until: start + hour };
-    const noted = next(before, { replicas: [{ name: 'a', live: true, report: report(before, { ends: [end] }) }] });
+    const noted = next(before, { replicas: [{ name: 'a', live: true, knownMs: hour, report: report(before, { ends: [end] }) }] });
     const kept = start + hour + hour / 20;
     expect(noted.state.leaves).toEqual([{ ...end, until: kept }]);
     // With its margin it is no news for a while.
-    idle(noted, { replicas: [{ name: 'a', live: true, report: report(noted, { ends: [{ ...end, until: kept - 1 }] }) }] });
+    idle(noted, { replicas: [{ name: 'a', live: true, knownMs: hour, report: report(noted, { ends: [{ ...end, until: kept - 1 }] }) }] });
     const staged = next(noted, rotate);
     idle(staged);
     expect(waits(staged)).toEqual([`certificates given by request without the new root are valid until ${new Date(kept).toISOString()}`]);
@@ -198,7 +199,7 @@ describe('what a phase waits for', () => {
     expect(distributed.state.phase).toBe('distributed');
     const signed = next(distributed);
     const old = { root: before.authority.generation, bundle: signed.version, until: now + hour };
-    const held = next(signed, { replicas: [{ name: 'a', live: true, report: report(signed, { ends: [old] }) }] });
+    const held = next(signed, { replicas: [{ name: 'a', live: true, knownMs: hour, report: report(signed, { ends: [old] }) }] });
     expect(held.state.phase).toBe('signing');
     expect(waits(held)).toEqual([expect.stringMatching(/^certificates given by request below the old root are valid until/)]);
     now += 2 * hour;
@@ -207,7 +208,7 @@ describe('what a phase waits for', () => {
 
   it('is nothing once no certificate below the old root can be valid any more', () => {
     const signed = signing();
-    const replicas = [{ name: 'a', live: true, report: report(signed, { leaves: laggingOf(['frozen.shop']) }) }];
+    const replicas = [{ name: 'a', live: true, knownMs: hour, report: report(signed, { leaves: laggingOf(['frozen.shop']) }) }];
     now += 24 * hour;
     idle(signed, { replicas });
     now += 2 * 60_000;

@@ -27,6 +27,8 @@ export interface ReplicaFacts {
   readonly name: string;
   /** Its record is renewed. Of one that is gone only the proxies count that were lagging. */
   readonly live: boolean;
+  /** How long whoever decides has known it. */
+  readonly knownMs: number;
   readonly report: CaReport | undefined;
 }
 
@@ -178,7 +180,7 @@ export function progressOf(
   const waits: string[] = [];
   const lagging = new Set(state.missing);
   if (replicas === undefined) waits.push('it is not known which replicas there are');
-  for (const { name, live, report } of replicas ?? []) {
+  for (const { name, live, knownMs, report } of replicas ?? []) {
     if (!live) {
       waits.push(`replica ${name} is gone; its proxies are given time to come back to another`);
       continue;
@@ -187,8 +189,7 @@ export function progressOf(
       waits.push(`replica ${name} does not follow yet`);
       continue;
     }
-    const settled = report.since + patienceMs;
-    if (now < settled) waits.push(`replica ${name} has just begun; proxies are given time to come to it until ${time(settled)}`);
+    if (knownMs < patienceMs) waits.push(`replica ${name} has just begun; proxies are given time to come to it`);
     const late: Lagging = state.phase === 'signing' ? report.leaves : report.roots;
     for (const proxy of late.names) lagging.add(proxy);
     if (late.count > 0) waits.push(`${count(late.count, 'proxy', 'proxies')} of replica ${name}: ${listed(late.names, late.count)}`);

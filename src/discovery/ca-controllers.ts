@@ -49,6 +49,7 @@ export function caControllers(all: CaControllersOptions): Controller[] {
         const [name, namespace] = [pod.slice(0, dot), pod.slice(dot + 1)];
         return ['Pod', 'WorkloadEntry'].some((kind) => objects.object(objectKey(kind, namespace, name, cluster)) !== undefined);
       },
+      replicaExists: (name) => objects.object(objectKey('Pod', options.instance.namespace, name)) !== undefined,
       onReplicasChange: (listener) => joined.replicas.onChange(listener),
     }),
     new RootConfigMaps({
@@ -75,6 +76,7 @@ export function startFolderRotation(all: CaOptions): () => Promise<void> {
       stateDir: options.stateDir,
       // Nobody tells which proxies are gone for good.
       exists: () => true,
+      replicaExists: () => false,
       onReplicasChange: (listener) => joined.replicas.onChange(listener),
     },
     stop.signal,
@@ -89,7 +91,7 @@ export function startFolderRotation(all: CaOptions): () => Promise<void> {
 function driverOptions(
   { certificates, joined, options, log: logs }: CaOptions,
   defaultPatienceMs: number,
-): Omit<DriverOptions, 'exists' | 'request' | 'onStatus'> {
+): Omit<DriverOptions, 'exists' | 'replicaExists' | 'request' | 'onStatus'> {
   const log = logs.scope('ca');
   const { store, ca } = certificates;
   return {

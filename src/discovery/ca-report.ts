@@ -35,7 +35,6 @@ export class CaReporter implements StreamObserver {
   readonly #options: CaReporterOptions;
   /** Streams that were seen to have accepted what `#target` stands for. */
   #upToDate = new WeakSet<StreamStatus>();
-  readonly #since = Date.now();
   #target = '';
   /** Names of proxies that went away before that. */
   readonly #gone = new Set<string>();
@@ -143,7 +142,6 @@ export class CaReporter implements StreamObserver {
     }
     for (const name of missing) this.#gone.delete(name);
     return {
-      since: this.#since,
       bundle: ca.bundle.version,
       signer,
       proxies,

@@ -165,6 +165,7 @@ describe('what is plugged in later', () => {
       request: () => undefined,
       replicas: () => [],
       exists: () => true,
+      replicaExists: () => false,
       newRoot: () => newSelfSignedMaterial('cluster.local', Date.now()),
       ...{ patienceMs: 0, leafMs: 1_000, renewalFraction: 0 },
       onStep: () => {},
