@@ -270,7 +270,9 @@ class Daemon {
     await translate();
 
     // Before the hub listens: it sends at once.
-    snapshot.onSettled((changed) => metrics.settled(changed));
+    snapshot.onSettled((changed) => {
+      if (changed.size > 0) metrics.settled(changed);
+    });
     const control = new StreamControl({ policy: options.streams, metrics: metrics.make, log });
     this.closers.push(() => control.stop());
     const reporter = new CaReporter({

@@ -190,7 +190,8 @@ export class Snapshot implements ResourceSource {
       const { changed, replanned } = yield* this.settle();
       this.changedObjects = new Set();
       this.record(objects, changed, replanned);
-      if (changed.size > 0) for (const handler of this.handlers) handler(changed);
+      // Also with nothing: streams wait for the end of what places a proxy.
+      for (const handler of this.handlers) handler(changed);
       if (objects.size > 0) for (const handler of this.objectHandlers) handler(objects);
     } finally {
       this.underWay = undefined;
