@@ -9,6 +9,7 @@ import { byAge, inCluster, keyOf, type ObjectKey } from '../apis/object.ts';
 import type { PeerAuthentication } from '../apis/peer-authentication.ts';
 import type { Pod } from '../apis/pod.ts';
 import type { RequestAuthentication } from '../apis/request-authentication.ts';
+import type { ServiceEntry } from '../apis/service-entry.ts';
 import type { Sidecar } from '../apis/sidecar.ts';
 import type { VirtualService } from '../apis/virtual-service.ts';
 import type { WorkloadEntry } from '../apis/workload-entry.ts';
@@ -49,6 +50,8 @@ export interface MeshOptions {
   readonly clusterId?: string;
   /** The remote cluster from which the mesh is seen; absent: the one whose configuration is read. */
   readonly cluster?: string;
+  /** The same mesh as seen from elsewhere, of which everything is taken that does not depend on the cluster. */
+  readonly like?: Mesh;
 }
 
 /** mTLS modes of a workload's ports and the policies that say so. */
@@ -110,49 +113,56 @@ export class Mesh {
   private readonly peerAuthenticationBySelector: Index<PeerAuthentication>;
   private readonly sidecarsBySelector: Index<Sidecar>;
   private readonly extensions: Extensions;
+  private readonly distributions: Derived<Namespace, string>;
+  private readonly fromEntries: Derived<ServiceEntry, readonly Service[]>;
   private readonly mergedRules: MemoTable<MeshDestinationRule | undefined>;
 
   constructor(objects: Objects, options: MeshOptions) {
     const graph = objects.graph;
     const { kinds } = objects;
-    const { onFault } = options;
+    const { onFault, like } = options;
     this.graph = graph;
     this.objects = objects;
     this.clusterId = options.clusterId ?? 'Kubernetes';
     this.cluster = options.cluster;
-    this.networks = new Networks(objects, this.clusterId, onFault);
+    // Only services and what is made of them depend on the cluster from which they are seen.
+    this.networks = like?.networks ?? new Networks(objects, this.clusterId, onFault);
 
     // What a namespace says to its services apart from all else that changes in it.
-    const distributions = new Derived<Namespace, string>({
-      name: 'namespaceTrafficDistributions',
-      from: kinds.Namespace,
-      compute: (_k, o) => o.annotations[trafficDistributionAnnotation],
-      equals: Object.is,
-      onFault,
-    });
+    this.distributions =
+      like?.distributions ??
+      new Derived<Namespace, string>({
+        name: 'namespaceTrafficDistributions',
+        from: kinds.Namespace,
+        compute: (_k, o) => o.annotations[trafficDistributionAnnotation],
+        equals: Object.is,
+        onFault,
+      });
     const fromKubernetes = new Derived({
       name: 'kubernetesServices',
       from: kinds.Service,
-      reads: [distributions],
+      reads: [this.distributions],
       compute: (_k, o) => {
         const service = fromKubernetesService(o, objects.meshConfig(), () =>
-          distributions.get(`/${o.namespace}${inCluster(o.origin.cluster)}`),
+          this.distributions.get(`/${o.namespace}${inCluster(o.origin.cluster)}`),
         );
         return service.cluster === this.cluster || !isClusterLocal(service.host, objects.meshConfig()) ? [service] : undefined;
       },
       onFault,
     });
-    const fromEntries = new Derived({
-      name: 'serviceEntries',
-      from: kinds.ServiceEntry,
-      reads: [distributions],
-      compute: (_k, o) => fromServiceEntry(o, objects.meshConfig(), () => distributions.get(`/${o.namespace}`)),
-      onFault,
-    });
+    this.fromEntries =
+      like?.fromEntries ??
+      new Derived<ServiceEntry, readonly Service[]>({
+        name: 'serviceEntries',
+        from: kinds.ServiceEntry,
+        reads: [this.distributions],
+        compute: (_k, o) => fromServiceEntry(o, objects.meshConfig(), () => this.distributions.get(`/${o.namespace}`)),
+        onFault,
+      });
     this.services = new Flat<Service>({
       graph,
       name: 'services',
-      from: [fromKubernetes, fromEntries],
+      from: [fromKubernetes, this.fromEntries],
       keyOf: (s) => s.key,
       // Several clusters have one service: the ports and attributes are those of the nearest.
       better: (a, b) => this.nearer(a, b) || preferService(a, b),
@@ -168,35 +178,43 @@ export class Mesh {
       return pair === undefined ? [] : [`${s.namespace}|${pair}`];
     });
 
-    this.workloads = new Derived({ name: 'workloads', from: kinds.WorkloadEntry, compute: (_k, o) => fromWorkloadEntry(o), onFault });
-    this.workloadsByNamespace = this.workloads.index((w) => [w.namespace]);
-    this.workloadsByLabel = this.workloads.index((w) => Object.entries(w.labels).map(([k, v]) => `${w.namespace}|${k}=${v}`));
-    this.workloadsByAddress = this.workloads.index((w) => w.addresses);
+    this.workloads =
+      like?.workloads ?? new Derived({ name: 'workloads', from: kinds.WorkloadEntry, compute: (_k, o) => fromWorkloadEntry(o), onFault });
+    this.workloadsByNamespace = like?.workloadsByNamespace ?? this.workloads.index((w) => [w.namespace]);
+    this.workloadsByLabel =
+      like?.workloadsByLabel ?? this.workloads.index((w) => Object.entries(w.labels).map(([k, v]) => `${w.namespace}|${k}=${v}`));
+    this.workloadsByAddress = like?.workloadsByAddress ?? this.workloads.index((w) => w.addresses);
 
-    this.nodes = new Derived<Node, Locality>({
-      name: 'nodes',
-      from: kinds.Node,
-      compute: (_k, o) => nodeLocality(o),
-      equals: sameLocality,
-      onFault,
-    });
-    this.pods = new Derived<Pod, Workload>({
-      name: 'pods',
-      from: kinds.Pod,
-      reads: [this.nodes],
-      compute: (_k, o) => fromPod(o, (name) => this.nodes.get(`/${name}${inCluster(o.origin.cluster)}`)),
-      equals: sameWorkload,
-      onFault,
-    });
-    this.podsByLabel = this.pods.index((w) => Object.entries(w.labels).map(([k, v]) => `${w.namespace}|${k}=${v}`));
-    this.podsByAddress = this.pods.index((w) => w.addresses);
-    this.slicesByService = kinds.EndpointSlice.index(serviceOfSlice);
+    this.nodes =
+      like?.nodes ??
+      new Derived<Node, Locality>({
+        name: 'nodes',
+        from: kinds.Node,
+        compute: (_k, o) => nodeLocality(o),
+        equals: sameLocality,
+        onFault,
+      });
+    this.pods =
+      like?.pods ??
+      new Derived<Pod, Workload>({
+        name: 'pods',
+        from: kinds.Pod,
+        reads: [this.nodes],
+        compute: (_k, o) => fromPod(o, (name) => this.nodes.get(`/${name}${inCluster(o.origin.cluster)}`)),
+        equals: sameWorkload,
+        onFault,
+      });
+    this.podsByLabel = like?.podsByLabel ?? this.pods.index((w) => Object.entries(w.labels).map(([k, v]) => `${w.namespace}|${k}=${v}`));
+    this.podsByAddress = like?.podsByAddress ?? this.pods.index((w) => w.addresses);
+    this.slicesByService = like?.slicesByService ?? kinds.EndpointSlice.index(serviceOfSlice);
 
-    this.peerAuthenticationBySelector = kinds.PeerAuthentication.index((o) => [selectorKey(o.namespace, o.spec.selector?.matchLabels)]);
-    this.requestAuthenticationBySelector = kinds.RequestAuthentication.index((o) => [
-      selectorKey(o.namespace, o.spec.selector?.matchLabels),
-    ]);
-    this.sidecarsBySelector = kinds.Sidecar.index((o) => [selectorKey(o.namespace, o.spec.workloadSelector?.labels)]);
+    this.peerAuthenticationBySelector =
+      like?.peerAuthenticationBySelector ?? kinds.PeerAuthentication.index((o) => [selectorKey(o.namespace, o.spec.selector?.matchLabels)]);
+    this.requestAuthenticationBySelector =
+      like?.requestAuthenticationBySelector ??
+      kinds.RequestAuthentication.index((o) => [selectorKey(o.namespace, o.spec.selector?.matchLabels)]);
+    this.sidecarsBySelector =
+      like?.sidecarsBySelector ?? kinds.Sidecar.index((o) => [selectorKey(o.namespace, o.spec.workloadSelector?.labels)]);
 
     this.endpoints = new Derived<Service, ServiceEndpoints>({
       name: 'endpoints',
@@ -209,51 +227,64 @@ export class Mesh {
 
     this.endpointsByFamily = this.endpoints.index(familiesOf);
 
-    this.virtualServices = new Derived({
-      name: 'virtualServices',
-      from: kinds.VirtualService,
-      compute: (_k, o) => meshVirtualService(o, objects.meshConfig()),
-      onFault,
-    });
-    this.meshRoutesByHost = this.virtualServices.index((v) => (v.gateways.includes('mesh') && v.http.length > 0 ? v.hosts : []));
-    this.meshRoutesByNamespacePattern = this.virtualServices.index((v) =>
-      v.gateways.includes('mesh') ? new Set(v.hosts.flatMap(hostCandidates).flatMap((p) => [`${v.namespace}|${p}`, `*|${p}`])) : [],
-    );
-    this.virtualServicesByGateway = this.virtualServices.index((v) => v.gateways.filter((g) => g !== 'mesh'));
+    this.virtualServices =
+      like?.virtualServices ??
+      new Derived({
+        name: 'virtualServices',
+        from: kinds.VirtualService,
+        compute: (_k, o) => meshVirtualService(o, objects.meshConfig()),
+        onFault,
+      });
+    this.meshRoutesByHost =
+      like?.meshRoutesByHost ?? this.virtualServices.index((v) => (v.gateways.includes('mesh') && v.http.length > 0 ? v.hosts : []));
+    this.meshRoutesByNamespacePattern =
+      like?.meshRoutesByNamespacePattern ??
+      this.virtualServices.index((v) =>
+        v.gateways.includes('mesh') ? new Set(v.hosts.flatMap(hostCandidates).flatMap((p) => [`${v.namespace}|${p}`, `*|${p}`])) : [],
+      );
+    this.virtualServicesByGateway =
+      like?.virtualServicesByGateway ?? this.virtualServices.index((v) => v.gateways.filter((g) => g !== 'mesh'));
 
-    this.destinationRules = new Derived({
-      name: 'destinationRules',
-      from: kinds.DestinationRule,
-      compute: (_k, o) => (o.spec.workloadSelector === undefined ? meshDestinationRule(o, objects.meshConfig()) : undefined),
-      onFault,
-    });
-    this.rulesByHost = this.destinationRules.index((r) => [`${r.namespace}|${r.host}`]);
-    this.failoverLabels = this.destinationRules.index((r) => new Set(failoverPriorities(r)));
-    this.mergedRules = new MemoTable(graph, [this.destinationRules], (key) => this.mergeAt(key));
+    this.destinationRules =
+      like?.destinationRules ??
+      new Derived({
+        name: 'destinationRules',
+        from: kinds.DestinationRule,
+        compute: (_k, o) => (o.spec.workloadSelector === undefined ? meshDestinationRule(o, objects.meshConfig()) : undefined),
+        onFault,
+      });
+    this.rulesByHost = like?.rulesByHost ?? this.destinationRules.index((r) => [`${r.namespace}|${r.host}`]);
+    this.failoverLabels = like?.failoverLabels ?? this.destinationRules.index((r) => new Set(failoverPriorities(r)));
+    this.mergedRules = like?.mergedRules ?? new MemoTable(graph, [this.destinationRules], (key) => this.mergeAt(key));
 
-    this.gateways = new Derived<Gateway, MeshGateway>({
-      name: 'gateways',
-      from: kinds.Gateway,
-      compute: (_k, o) => ({ object: keyOf(o), key: `${o.namespace}/${o.name}`, name: o.name, namespace: o.namespace, spec: o.spec }),
-      onFault,
-    });
-    this.gatewaysBySelector = this.gateways.index((g) => [firstPair(g.spec.selector ?? {}) ?? '']);
+    this.gateways =
+      like?.gateways ??
+      new Derived<Gateway, MeshGateway>({
+        name: 'gateways',
+        from: kinds.Gateway,
+        compute: (_k, o) => ({ object: keyOf(o), key: `${o.namespace}/${o.name}`, name: o.name, namespace: o.namespace, spec: o.spec }),
+        onFault,
+      });
+    this.gatewaysBySelector = like?.gatewaysBySelector ?? this.gateways.index((g) => [firstPair(g.spec.selector ?? {}) ?? '']);
 
-    this.authorizationPolicies = new Derived({
-      name: 'authorizationPolicies',
-      from: kinds.AuthorizationPolicy,
-      compute: (_k, o): MeshAuthorizationPolicy => ({
-        object: keyOf(o),
-        name: o.name,
-        namespace: o.namespace,
-        spec: o.spec,
-        dryRun: /^(1|t|true)$/i.test(o.annotations['istio.io/dry-run'] ?? ''),
-        untranslated: o.unreadable === true ? ['spec'] : options.untranslated(o),
-      }),
-      onFault,
-    });
-    this.extensions = new Extensions(objects, onFault);
-    this.authorizationBySelector = this.authorizationPolicies.index((p) => [selectorKey(p.namespace, p.spec.selector?.matchLabels)]);
+    this.authorizationPolicies =
+      like?.authorizationPolicies ??
+      new Derived({
+        name: 'authorizationPolicies',
+        from: kinds.AuthorizationPolicy,
+        compute: (_k, o): MeshAuthorizationPolicy => ({
+          object: keyOf(o),
+          name: o.name,
+          namespace: o.namespace,
+          spec: o.spec,
+          dryRun: /^(1|t|true)$/i.test(o.annotations['istio.io/dry-run'] ?? ''),
+          untranslated: o.unreadable === true ? ['spec'] : options.untranslated(o),
+        }),
+        onFault,
+      });
+    this.extensions = like?.extensions ?? new Extensions(objects, onFault);
+    this.authorizationBySelector =
+      like?.authorizationBySelector ?? this.authorizationPolicies.index((p) => [selectorKey(p.namespace, p.spec.selector?.matchLabels)]);
   }
 
   /** Service of a host as seen from a namespace: its own first, then Kubernetes' and the oldest. `undefined`: seen by all. */

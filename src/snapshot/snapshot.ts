@@ -295,11 +295,13 @@ export class Snapshot implements ResourceSource {
     let view = this.views.get(cluster);
     if (view === undefined) {
       const { onFault, untranslated, clusterId } = this.options;
+      const like = this.views.get(undefined)?.mesh;
       view = new View(this.objects, {
         onFault,
         untranslated,
         ...(clusterId !== undefined && { clusterId }),
         ...(cluster !== undefined && { cluster }),
+        ...(like !== undefined && { like }),
         encoder: this.encoder,
         report: (place, problems) => {
           if (problems.length === 0) this.problemsByPlace.delete(place);

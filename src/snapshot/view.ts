@@ -8,7 +8,8 @@ import { identitiesTable, type Translation } from './translation.ts';
 
 /**
  * Services of several clusters are one service of the mesh, and each cluster has addresses of its own for it: so a proxy sees the mesh from its cluster. There
- * is one view more for each remote cluster that has proxies here, and none for those that only have endpoints.
+ * is one view more for each remote cluster that has proxies here, and none for those that only have endpoints. A view has services, endpoints and visibility of
+ * its own, and shares all else.
  */
 export class View {
   readonly mesh: Mesh;
