@@ -118,6 +118,24 @@ test('a start with 100 objects without conditions writes ten a second', async ()
   expect((world.writes.at(-1)?.atMs ?? 0) - first).toBeGreaterThan(8_000);
 });
 
+test('a change is written at once also while thousands of objects are written for the first time', async () => {
+  using world = new World();
+  for (let i = 0; i < 4000; i++) {
+    world.put(objectKey('VirtualService', 'shop', `v-${i}`), fine);
+    world.seen.set(objectKey('VirtualService', 'shop', `v-${i}`), { apiVersion: 'networking.istio.io/v1', conditions: '' });
+  }
+  world.start();
+  await world.clock.advance(30_000);
+  const before = world.writes.length;
+  expect(before).toBeGreaterThan(100);
+  expect(before).toBeLessThan(200);
+  world.put(reviews, refused, fine);
+  world.tell([reviews]);
+  await world.clock.advance(1_500);
+  expect(world.writes.slice(before).map(({ object }) => object)).toContain(reviews);
+  expect(world.writes.length - before).toBeLessThan(20);
+});
+
 test('a change that proxies accept soon is one write', async () => {
   using world = new World();
   world.put(reviews, fine, invalid);

@@ -61,8 +61,9 @@ export interface StatusControllerOptions {
   readonly onFault: (object: ObjectKey, error: unknown) => void;
 }
 
-/** Objects that are asked for together. */
+/** Objects that are asked for together: with hundreds of proxies some ten milliseconds, between which streams are served. */
 const batch = 50;
+const breathMs = 20;
 /** Errors of one object that get an Event each. */
 const maxEvents = 5;
 
@@ -109,6 +110,8 @@ class Term {
   readonly #backoff: Backoff;
   #wake: () => void = () => {};
   #resyncAtMs: number;
+  /** When the last of those that wait for their turn is due. */
+  #slotMs = 0;
 
   constructor(options: StatusControllerOptions, limits: StatusLimits) {
     this.#options = options;
@@ -148,11 +151,12 @@ class Term {
         if (known === undefined) this.#agenda.add(one.object, clock.now() + this.#limits.lagMs, one.cause);
         else await this.#settle(one, known, signal);
       }
+      await pause(clock, breathMs, signal);
     }
   }
 
   #resync(now: number): void {
-    for (const object of this.#options.seen.keys()) this.#agenda.add(object, now, 'counts');
+    for (const object of this.#options.seen.keys()) if (hasConditions(object)) this.#agenda.add(object, now, 'counts');
     this.#resyncAtMs = now + this.#limits.resyncMs;
   }
 
@@ -204,7 +208,13 @@ class Term {
       this.#agenda.add(object, now + waitMs, cause);
       return;
     }
-    if (!(await this.#writes.take(signal))) return;
+    // What has changed does not wait behind thousands of objects that have not.
+    if (cause === 'counts' && !this.#writes.tryTake()) {
+      this.#slotMs = Math.max(now, this.#slotMs) + 1_000 / this.#limits.writesPerSecond;
+      this.#agenda.add(object, this.#slotMs, cause);
+      return;
+    }
+    if (cause === 'changed' && !(await this.#writes.take(signal))) return;
     const read = await writer.read(object, present.apiVersion, signal);
     // Newer facts are on their way.
     if (read === undefined || (this.#agenda.has(object) && !isPending)) return;
