@@ -107,6 +107,8 @@ export interface Endpoint {
   readonly health: 'healthy' | 'unhealthy' | 'draining';
   readonly namespace: string;
   readonly workloadName: string;
+  /** Of the same pod, of the other family: a client of both tries them in turn. */
+  readonly otherAddress?: string;
   /** Of a pod that has a name of its own under its headless Service. */
   readonly hostname?: string;
   /** Name of the node that it runs on. */

@@ -54,6 +54,8 @@ export class Networks {
   /** Bucket `gateway`: Services that are labelled as one. */
   private readonly services: Index<KubernetesService>;
   private readonly joined: Derived<string, Joined>;
+  /** Whether anybody but endpoints themselves says of networks: one question for each service where nobody does. */
+  private readonly named: Derived<string, true>;
 
   constructor(objects: Objects, clusterId: string, onFault: (collection: string, key: string, error: unknown) => void) {
     const { graph, kinds } = objects;
@@ -68,6 +70,14 @@ export class Networks {
     });
     this.nodes = kinds.Node.index((o) => (externalAddress(o.spec.status?.addresses) === undefined ? [] : [o.origin.cluster ?? '']));
     this.services = kinds.Service.index((o) => ((o.labels[networkLabel] ?? '') === '' ? [] : ['gateway']));
+    const labelled = kinds.Namespace.index((o) => ((o.labels[networkLabel] ?? '') === '' ? [] : ['labelled']));
+    this.named = new Derived<string, true>({
+      name: 'networksNamed',
+      from: new KeySet(graph, []).addFixed(['mesh']),
+      compute: () => (labelled.has('labelled') || Object.keys(objects.meshNetworks().networks ?? {}).length > 0 ? true : undefined),
+      equals: Object.is,
+      onFault,
+    });
     this.joined = new Derived<string, Joined>({
       name: 'networks',
       from: new KeySet(graph, []).addFixed(['mesh']),
@@ -90,6 +100,7 @@ export class Networks {
   networkOf(cluster: string | undefined, address: string, labels: Labels): string {
     const own = labels[networkLabel] ?? '';
     if (own !== '') return own;
+    if (this.named.get('mesh') === undefined) return '';
     const ofCluster = this.ofNamespaces.get(`/${this.objects.meshConfig().rootNamespace}${inCluster(cluster)}`) ?? '';
     return ofCluster === '' ? fromConfiguration(this.objects.meshNetworks(), cluster ?? this.clusterId, address) : ofCluster;
   }

@@ -67,8 +67,9 @@ export function hostEndpoints(
   const rule = t.mesh.ruleAt(service, namespace);
   const mesh = t.mesh.objects.meshConfig();
   const gateways = t.mesh.networks.gateways();
-  const vantage: Vantage = options.vantage ?? { network: t.mesh.homeNetwork() };
   const plain = gateways === undefined && options.vantage === undefined;
+  // Asked only where it matters: it is one question more for each host.
+  const vantage = (): Vantage => options.vantage ?? { network: t.mesh.homeNetwork() };
   return portsOf(service, options).flatMap((port) => {
     const endpoints = onNode(service, endpointsOf(t, service, port), options.proxy);
     const subsets = [undefined, ...(rule?.spec.subsets ?? [])];
@@ -83,10 +84,10 @@ export function hostEndpoints(
         cluster: name,
         endpoints: missing.length === 0 ? endpoints : [...endpoints, ...missing],
         ...(subset === undefined ? {} : { subset: subset.labels ?? {} }),
-        ...(plain ? {} : { reach: { ...vantage, ...(gateways !== undefined && { gateways }), mutualTls: isMutualTls(policy) } }),
+        ...(plain ? {} : { reach: { ...vantage(), ...(gateways !== undefined && { gateways }), mutualTls: isMutualTls(policy) } }),
         ...(balancing === undefined || options.proxy === undefined
           ? {}
-          : { balancing, proxy: { network: vantage.network, ...options.proxy } }),
+          : { balancing, proxy: { network: vantage().network, ...options.proxy } }),
       });
       return t.encoder.encode(ClusterLoadAssignmentSchema, name, assignment, objectsOf(service, rule), problems);
     });

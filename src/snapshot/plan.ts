@@ -4,6 +4,7 @@ import type { Mesh } from '../mesh/mesh.ts';
 import type { Locality, Proxy, Workload } from '../mesh/model.ts';
 import type { Visibility } from '../mesh/visibility.ts';
 import type { ProxyLocation } from '../envoy/endpoints/locality-balancing.ts';
+import type { Families } from '../envoy/families.ts';
 import type { IpFamily, Vantage } from '../envoy/endpoints/reach.ts';
 import type { GatewayScope } from './gateway.ts';
 import type { WorkloadScope } from './inbound.ts';
@@ -17,6 +18,8 @@ export type Plan =
       /** Of the workload that the registry has under the proxy's name; undefined where it has none. */
       readonly serviceAccount: string | undefined;
       readonly nameTable: boolean;
+      /** Of the proxy's addresses, where IPv6 is among them. */
+      readonly families: Families | undefined;
       /** From which the proxy sees the mesh. */
       readonly cluster: string | undefined;
     }
@@ -32,6 +35,7 @@ export type Plan =
       readonly inbound: WorkloadScope;
       readonly httpProxyPort: number | undefined;
       readonly nameTable: boolean;
+      readonly families: Families | undefined;
       readonly cluster: string | undefined;
     };
 
@@ -46,12 +50,21 @@ export function planFor(mesh: Mesh, visibility: Visibility, proxy: Proxy): Plan 
   };
   const node = mesh.dependsOnNode() ? (workload?.node ?? proxy.node) : undefined;
   const byNode = node !== undefined && { node };
+  const only = onlyFamily(proxy.addresses);
+  const families = only === 'ipv4' ? undefined : (only ?? 'both');
   const vantage = vantageOf(mesh, proxy, workload);
   const byCluster = mesh.comparesLabel('topology.istio.io/cluster') && { cluster: mesh.cluster ?? mesh.clusterId };
   if (proxy.type === 'router') {
     const location = { locality, labels, ...byNode, ...byCluster };
     const gateway = { namespace: proxy.namespace, labels, ...ports, location, ...(vantage !== undefined && { vantage }) };
-    return { type: 'router', gateway, serviceAccount: workload?.serviceAccount, nameTable: proxy.nameTable, cluster: mesh.cluster };
+    return {
+      type: 'router',
+      gateway,
+      serviceAccount: workload?.serviceAccount,
+      nameTable: proxy.nameTable,
+      families,
+      cluster: mesh.cluster,
+    };
   }
   const sourceLabels: Record<string, string> = {};
   for (const [key, value] of Object.entries(labels)) if (visibility.sourceLabelKeys.has(key)) sourceLabels[key] = value;
@@ -77,12 +90,14 @@ export function planFor(mesh: Mesh, visibility: Visibility, proxy: Proxy): Plan 
       : undefined,
     httpProxyPort: proxyPort > 0 ? proxyPort : undefined,
     nameTable: proxy.nameTable,
+    families,
     cluster: mesh.cluster,
     inbound: {
       namespace: proxy.namespace,
       labels,
       ...ports,
       interceptionMode: proxy.interceptionMode,
+      ...(families !== undefined && { families }),
       ...(proxy.interceptionMode === 'NONE' && address !== undefined ? { address } : {}),
     },
   };

@@ -16,6 +16,8 @@ import { HttpProxyPart } from './http-proxy.ts';
 import { InboundPart } from './inbound.ts';
 import { Ledger } from './ledger.ts';
 import type { Vantage } from '../envoy/endpoints/reach.ts';
+import type { Families } from '../envoy/families.ts';
+import { FamiliesPart } from './families.ts';
 import { LocalityPart } from './locality.ts';
 import { VantagePart, type VantageScope } from './vantage.ts';
 import { MadeFrom } from './made-from.ts';
@@ -402,7 +404,8 @@ export class Snapshot implements ResourceSource {
       const entitled = connection.mayHaveSecretsOf(plan.serviceAccount);
       const key = `${able} gateway${entitled ? '' : ' without secrets'} ${planKey(plan.gateway)}`;
       const readCredential = entitled ? this.options.readCredential : undefined;
-      shared.push(this.parts.acquire(key, () => new GatewayPart(t, key, plan.gateway, touched, readCredential)));
+      const part = this.parts.acquire(key, () => new GatewayPart(t, key, plan.gateway, touched, readCredential));
+      shared.push(part, ...this.familiesParts(t, plan.families, [part]));
       if (plan.nameTable) shared.push(...this.nameTableParts(t, plan.gateway.namespace, undefined));
     } else {
       const baseKey = `${able} public`;
@@ -418,6 +421,7 @@ export class Snapshot implements ResourceSource {
         this.parts.release(base);
         this.parts.release(overlay);
       }
+      shared.push(...this.familiesParts(t, plan.families, [...shared]));
       const { namespace } = plan.outbound;
       const only = shared[0] instanceof SidecarPart ? shared[0] : undefined;
       const { vantage } = plan;
@@ -446,6 +450,16 @@ export class Snapshot implements ResourceSource {
     }
     for (const part of connection.shared) this.parts.release(part);
     connection.assign(shared, (list) => this.intern(list));
+  }
+
+  /** One over each of the parts, in their order; none for a proxy without IPv6. */
+  private familiesParts(t: Translation, families: Families | undefined, of: readonly SnapshotPart[]): FamiliesPart[] {
+    if (families === undefined) return [];
+    const touched = this.partTouched.bind(this);
+    return of.map((part, i) => {
+      const key = `${families} ${part.id}`;
+      return this.parts.acquire(key, () => new FamiliesPart(t, key, families, part, i > 0, touched), [part]);
+    });
   }
 
   /** Lowest first. `below`: the Sidecar's part, else that of what all see. */

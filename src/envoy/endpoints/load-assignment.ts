@@ -11,7 +11,7 @@ import { failoverPriorities } from './failover.ts';
 import { bySlot, groupByLocality, type LocalityGroup } from './group.ts';
 import { isInSubset } from './labels.ts';
 import type { LocalityBalancing, ProxyLocation } from './locality-balancing.ts';
-import { reachableEndpoints, type Reach } from './reach.ts';
+import { ofBothFamilies, reachableEndpoints, type Reach } from './reach.ts';
 
 export interface LoadAssignmentInput {
   readonly cluster: string;
@@ -37,7 +37,7 @@ export function buildLoadAssignment(input: LoadAssignmentInput): ClusterLoadAssi
   const chosen = input.endpoints.filter(
     (endpoint) => endpoint.health !== 'draining' && (subset === undefined || isInSubset(endpoint, subset)),
   );
-  const reached = input.reach === undefined ? chosen : reachableEndpoints(chosen, input.reach);
+  const reached = input.reach === undefined ? ofBothFamilies(chosen) : reachableEndpoints(chosen, input.reach);
   let groups = groupByLocality(reached.filter(({ address }) => (input.names === true ? address !== '' : isReachable(address))));
   if (balancing !== undefined && proxy !== undefined) {
     groups =
@@ -66,7 +66,15 @@ const healthStatus = { healthy: HealthStatus.HEALTHY, unhealthy: HealthStatus.UN
  */
 function buildEndpoint(endpoint: Endpoint): LbEndpoint {
   return create(LbEndpointSchema, {
-    hostIdentifier: { case: 'endpoint', value: { address: buildAddress(endpoint.address, endpoint.port) } },
+    hostIdentifier: {
+      case: 'endpoint',
+      value: {
+        address: buildAddress(endpoint.address, endpoint.port),
+        ...(endpoint.otherAddress !== undefined && {
+          additionalAddresses: [{ address: buildAddress(endpoint.otherAddress, endpoint.port) }],
+        }),
+      },
+    },
     healthStatus: healthStatus[endpoint.health],
     loadBalancingWeight: endpoint.weight,
     metadata: {

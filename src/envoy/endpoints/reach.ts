@@ -29,10 +29,10 @@ const maximumWeight = 4_294_967_295;
  * Endpoints on other networks become the gateways of these, one in each locality, with the weights of those behind it; without a gateway they are reached
  * directly. A gateway finds the way by the server name of mutual TLS: what does not speak it is left out. Source: Istio, pilot/pkg/xds/endpoints/ep_filters.go.
  */
-export function reachableEndpoints(endpoints: readonly Endpoint[], reach: Reach): Endpoint[] {
+export function reachableEndpoints(endpoints: readonly Endpoint[], reach: Reach): readonly Endpoint[] {
   const { network, view, family, gateways } = reach;
   const visible = endpoints.filter((e) => view === undefined || e.network === '' || view.includes(e.network));
-  if (gateways === undefined) return visible.filter((e) => e.address !== '' && hasFamily(e.address, family));
+  if (gateways === undefined) return ofBothFamilies(visible.filter((e) => e.address !== '' && hasFamily(e.address, family)));
   const { scale } = gateways;
   const direct: Endpoint[] = [];
   const behind = new Map<string, { readonly gateway: NetworkGateway; readonly like: Endpoint; weight: number }>();
@@ -54,7 +54,7 @@ export function reachableEndpoints(endpoints: readonly Endpoint[], reach: Reach)
       else known.weight = Math.min(known.weight + share, maximumWeight);
     }
   }
-  return [...direct, ...[...behind.values()].map(({ gateway, like, weight }) => gatewayEndpoint(gateway, like, weight))];
+  return [...ofBothFamilies(direct), ...[...behind.values()].map(({ gateway, like, weight }) => gatewayEndpoint(gateway, like, weight))];
 }
 
 /** Nothing is known of it but where it is: who answers is one of those behind it. */
@@ -79,6 +79,30 @@ function gatewayEndpoint(
     cluster,
     object,
   };
+}
+
+/** The two addresses of a pod as one endpoint, or it would get twice its share: that of IPv4 first. Source: Istio with ISTIO_DUAL_STACK. */
+export function ofBothFamilies(endpoints: readonly Endpoint[]): readonly Endpoint[] {
+  const ipv6 = new Map<string, Endpoint>();
+  for (const endpoint of endpoints) if (isIpv6(endpoint.address) && isPod(endpoint)) ipv6.set(instance(endpoint), endpoint);
+  if (ipv6.size === 0) return endpoints;
+  const taken = new Set<Endpoint>();
+  const joined = endpoints.map((endpoint) => {
+    const other = isPod(endpoint) && !isIpv6(endpoint.address) ? ipv6.get(instance(endpoint)) : undefined;
+    if (other === undefined || taken.has(other)) return endpoint;
+    taken.add(other);
+    return { ...endpoint, otherAddress: other.address };
+  });
+  return joined.filter((endpoint) => !taken.has(endpoint));
+}
+
+/** Other objects may have several endpoints that have nothing to do with each other. */
+function isPod({ object, namespace }: Endpoint): boolean {
+  return namespace !== '' && object.startsWith('Pod/');
+}
+
+function instance({ object, port, servicePort }: Endpoint): string {
+  return `${object}|${servicePort}|${port}`;
 }
 
 /** A name or a socket is of no family. */
