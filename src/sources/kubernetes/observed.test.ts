@@ -6,7 +6,7 @@ import { Inventory } from './inventory.ts';
 import { streamsOf } from './streams.ts';
 
 const stream = (kind: string) => {
-  const found = streamsOf('istio-system').find((s) => s.kind.kind === kind);
+  const found = streamsOf('istio-system', 'default').find((s) => s.kind.kind === kind);
   if (found === undefined) throw new Error(`no stream for ${kind}`);
   return found;
 };
