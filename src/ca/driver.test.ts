@@ -57,7 +57,7 @@ class Setting implements AsyncDisposable {
       exists: () => true,
       replicaExists: (name) => this.pods.includes(name),
       newRoot: () => newSelfSignedMaterial('cluster.local', began),
-      ...{ patienceMs, leafMs: 3600_000, renewalFraction: 0 },
+      ...{ patienceMs, missingMs: 3600_000, leafMs: 3600_000, renewalFraction: 0 },
       onStep: (said) => this.said.push(said),
       onStatus: async (status) => void this.statuses.push(status),
       onFault: (error) => this.faults.push(error),

@@ -18,6 +18,7 @@ export interface DriverOptions {
   readonly exists: Facts['exists'];
   readonly newRoot: Facts['newRoot'];
   readonly patienceMs: number;
+  readonly missingMs: number;
   readonly leafMs: number;
   readonly renewalFraction: number;
   /** Something has happened. */
@@ -81,13 +82,13 @@ export class RotationDriver {
 
   /** True: there may be more to do. */
   async #step(signal: AbortSignal): Promise<boolean> {
-    const { store, now, request, exists, newRoot, patienceMs, leafMs, renewalFraction, onStep, onStatus } = this.#options;
+    const { store, now, request, exists, newRoot, patienceMs, missingMs, leafMs, renewalFraction, onStep, onStatus } = this.#options;
     const { plugged, given, view } = store;
     if (plugged === undefined) return false;
     await store.repair(signal);
     const facts: Facts = {
       ...{ now: now(), given, plugged, request: request(), replicas: this.#replicas() },
-      ...{ exists, newRoot, patienceMs, leafMs, renewalFraction },
+      ...{ exists, newRoot, patienceMs, missingMs, leafMs, renewalFraction },
     };
     const decision = decide(view, facts);
     if (decision !== undefined) {

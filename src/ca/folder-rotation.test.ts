@@ -38,7 +38,7 @@ class Setting implements AsyncDisposable {
         exists: () => true,
         replicaExists: () => false,
         newRoot: () => newSelfSignedMaterial('cluster.local', now()),
-        ...{ patienceMs, leafMs: 3600_000, renewalFraction: 0.2 },
+        ...{ patienceMs, missingMs: 3600_000, leafMs: 3600_000, renewalFraction: 0.2 },
         onReplicasChange: () => () => {},
         onStep: () => {},
         onFault: (error) => this.faults.push(error),

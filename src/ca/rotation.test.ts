@@ -47,6 +47,7 @@ function facts(view: CaView, changes: Partial<Facts> = {}): Facts {
     exists: () => true,
     newRoot: () => root(now),
     patienceMs,
+    missingMs: hour,
     leafMs: 24 * hour,
     renewalFraction: 0.2,
     ...changes,
@@ -174,6 +175,7 @@ describe('what a phase waits for', () => {
       next(lost, { replicas: [{ name: 'b', live: true, knownMs: hour, report: report(lost, { found: ['p.shop'] }) }] }).state.phase,
     ).toBe('retired');
     expect(next(lost, { exists: () => false }).state.phase).toBe('retired');
+    expect(next(lost, { now: now + hour }).state.phase).toBe('retired');
   });
 
   it('is what lagged on a replica that is gone', () => {

@@ -26,6 +26,8 @@ class Setting {
   readonly #pending = new Map<ResourceTable, readonly [SnapshotPart, TypeUrl]>();
   readonly #handlers = new Set<(changed: ReadonlyMap<Part, ReadonlySet<TypeUrl>>) => void>();
   #reports: string[] = [];
+  /** Proxies whose pods are gone. */
+  deleted: readonly string[] = [];
   #flushes = true;
 
   constructor() {
@@ -44,6 +46,9 @@ class Setting {
       certificates: this,
       identities: parts,
       clusterId: 'Kubernetes',
+      exists: (proxy) => !this.deleted.includes(proxy),
+      horizonMs: 3600_000,
+      now: () => this.clock.now(),
       streams: () => this.world.hub.streams,
       settled: () => true,
       publish: (report) => this.#reports.push(report),
@@ -225,5 +230,31 @@ describe('the report of a replica', () => {
     expect(setting.report().found).toEqual([]);
     back.settle();
     expect(setting.report()).toMatchObject({ gone: [], found: ['late.shop@east'] });
+  });
+
+  it('tells when a rotation begins of those that had left before, as far as they may come back', async () => {
+    const setting = new Setting();
+    const proxies = ['early', 'deleted', 'moved', 'stayed'].map((name) => setting.delta(name));
+    for (const proxy of proxies) {
+      proxy.send('SDS', { sub: names });
+      proxy.settle();
+    }
+    const [early, deleted, moved] = proxies;
+    early?.stream.disconnected('gone');
+    setting.report();
+    setting.clock.advance(3600_000);
+    deleted?.stream.disconnected('gone');
+    moved?.stream.disconnected('gone');
+    setting.deleted = ['deleted.shop'];
+    expect(setting.report().gone).toEqual([]);
+    await setting.stage();
+    expect(setting.report().gone).toEqual(['moved.shop']);
+    // Somebody has taken it over, and somebody else finds it.
+    await setting.store.save({ ...setting.store.view.state, missing: ['moved.shop'] });
+    expect(setting.report().gone).toEqual([]);
+    await setting.store.save({ ...setting.store.view.state, missing: [] });
+    expect(setting.report().gone).toEqual([]);
+    await setting.sign();
+    expect(setting.report().gone).toEqual(['moved.shop']);
   });
 });

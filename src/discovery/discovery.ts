@@ -28,7 +28,7 @@ import { createValidator } from '../wire/validate.ts';
 import { DebugDesk } from '../xds/debug.ts';
 import { Hub } from '../xds/hub.ts';
 import type { Caller, ClaimedNode, TrackedStream } from '../xds/source.ts';
-import { caControllers, caReportKey, startFolderRotation } from './ca-controllers.ts';
+import { caControllers, caReportKey, folderHorizonMs, proxyExists, startFolderRotation } from './ca-controllers.ts';
 import { CaReporter } from './ca-report.ts';
 import { openCertificates, servingNames } from './certificates.ts';
 import type { Clusters } from './clusters.ts';
@@ -279,6 +279,9 @@ class Daemon {
       certificates,
       identities: parts,
       clusterId: options.instance.clusterId,
+      exists: (proxy) => cluster === undefined || proxyExists(objects, proxy),
+      horizonMs: cluster === undefined ? folderHorizonMs : options.certificateTtlMs,
+      now: () => performance.now(),
       streams: () => hub.streams,
       settled: () => snapshot.settled,
       publish: (report) => joined.replicas.publish(caReportKey, report),

@@ -167,7 +167,7 @@ describe('what is plugged in later', () => {
       exists: () => true,
       replicaExists: () => false,
       newRoot: () => newSelfSignedMaterial('cluster.local', Date.now()),
-      ...{ patienceMs: 0, leafMs: 1_000, renewalFraction: 0 },
+      ...{ patienceMs: 0, missingMs: 3600_000, leafMs: 1_000, renewalFraction: 0 },
       onStep: () => {},
       onStatus: async () => {},
       onFault: (error) => faults.push(error),
