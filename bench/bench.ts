@@ -14,6 +14,7 @@ import type { Numbers } from './scenarios/context.ts';
 import { sizesOf } from './sizes.ts';
 import { type MizzenOptions, startMizzen } from './target/mizzen.ts';
 import type { Target } from './target/target.ts';
+import { idle } from './target/usage.ts';
 import type { Feed } from './workload/feed.ts';
 import { FolderFeed } from './workload/folder.ts';
 import { KubernetesFeed, readKubeconfig } from './workload/kubernetes.ts';
@@ -112,6 +113,8 @@ async function runTargets(
   }
   const results: TargetResult[] = [];
   for (const target of flags.target) {
+    at.progress(`${target.name}: until it has read the objects and is idle`);
+    await idle(target.pid, flags.limit);
     const complete = await withRoots({ ...target, tls: flags.tls }, at.feed, flags, work);
     results.push(await run({ ...options, target: complete }));
   }

@@ -95,7 +95,7 @@ export async function run(options: RunOptions): Promise<TargetResult> {
   };
 }
 
-/** The first proxies read slowly, the last ones refuse. */
+/** The first proxies refuse, the last ones read slowly: changes of one namespace concern the first. */
 export async function proxyPlans(
   { size, proxies: { protocol, slowReaders, slowBytesPerSecond, nack } }: Pick<RunOptions, 'size' | 'proxies'>,
   token?: Target['token'],
@@ -109,8 +109,8 @@ export async function proxyPlans(
       node: nodeOf(proxy),
       protocol: protocol === 'mixed' ? (p % 2 === 0 ? 'delta' : 'sotw') : protocol,
       ...(bearer === undefined ? {} : { token: bearer }),
-      ...(p < slowReaders ? { bytesPerSecond: slowBytesPerSecond } : {}),
-      ...(nack !== undefined && p >= all.length - refusing ? { refusedType: nack.type } : {}),
+      ...(p >= all.length - slowReaders ? { bytesPerSecond: slowBytesPerSecond } : {}),
+      ...(nack !== undefined && p < refusing ? { refusedType: nack.type } : {}),
     };
   });
 }

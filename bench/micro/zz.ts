@@ -18,8 +18,8 @@ import type { Change } from '../workload/edit.ts';
 import { folderManifests } from '../workload/entries.ts';
 import { meshItems, simulatedProxies, type Manifest, type SimulatedProxy } from '../workload/mesh.ts';
 
-const services = Number(process.argv[2] ?? 1000);
-const proxies = Number(process.argv[3] ?? 200);
+const services = Number(4000);
+const proxies = Number(1);
 const size = { services, virtualServices: Math.floor(services / 10), proxies, layout: 'default' as const };
 
 const graph = new Graph();
@@ -116,23 +116,3 @@ for (const type of [clusterType, endpointType, listenerType, routeType, virtualH
 console.table(sizes);
 const { rss, heapUsed } = process.memoryUsage();
 console.log(`RSS ${Math.round(rss / 1e6)} MB, heap ${Math.round(heapUsed / 1e6)} MB`);
-import v8 from 'node:v8';
-{
-  const seen = new Set<unknown>(); const counts = new Map<string, [number, number]>();
-  const bump = (k: string, n: number) => { const c = counts.get(k) ?? [0,0]; c[0]++; c[1]+=n; counts.set(k, c); };
-  const deps = (e: any) => { let n=0; for (let l=e.deps; l; l=l.nextDep) n++; return n; };
-  const walk = (o: any, path: string, depth: number): void => {
-    if (o === null || typeof o !== 'object' || seen.has(o) || depth > 9) return; seen.add(o);
-    const n = o.constructor?.name;
-    if (n === 'Derived') { for (const e of o.entries.values()) bump(o.name, deps(e)); }
-    if (n === 'MemoTable') { for (const e of o.memos.values()) bump('memo '+path, deps(e)); }
-    if (n === 'Cell' || n === 'Entry' || n === 'Memo' ) return;
-    if (o instanceof Map) { let i = 0; for (const v of o.values()) { if (i++ > 3) break; walk(v, path+'[]', depth+1); } return; }
-    if (o instanceof Set || Array.isArray(o)) { let i = 0; for (const v of o) { if (i++ > 20) break; walk(v, path+'[]', depth+1); } return; }
-    for (const k of Object.keys(o)) walk(o[k], path + '.' + k, depth + 1);
-  };
-  walk(snapshot, 'snapshot', 0); walk(objects, 'objects', 0);
-  console.log([...counts].sort((a,b)=>b[1][1]-a[1][1]).slice(0,8).map(([k,[n,l]])=>`${n} entries ${l} links ${k}`).join('\n'));
-}
-globalThis.gc?.(); globalThis.gc?.();
-console.log('live heap MB', v8.getHeapStatistics().used_heap_size/1e6, process.memoryUsage().rss/1e6);
