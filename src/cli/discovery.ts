@@ -99,7 +99,7 @@ export function discoveryCommand(): Command {
     .addOption(
       new Option(
         '--memory-limit <bytes>',
-        'new streams are refused at nine tenths of it; 2Gi, 500M; the default is the limit of the container, if it has one',
+        'new streams are refused when nine tenths of it are used; 2Gi, 500M; the default is the limit of the container, if it has one',
       ).argParser(parsed(parseBytes)),
     )
     .addOption(

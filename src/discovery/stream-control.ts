@@ -18,6 +18,8 @@ export interface StreamControlOptions {
 
 /** Between two looks at the memory while no stream comes. */
 const memoryMs = 250;
+/** Between two streams while memory is full. What was freed is used again, but the process seldom gives it back: without these it would refuse all for ever. */
+const trickleMs = 250;
 
 const noMemory = {
   code: 'RESOURCE_EXHAUSTED',
@@ -35,6 +37,7 @@ export class StreamControl {
   #hub: Hub | undefined;
   #stopping = false;
   #given = 0;
+  #trickledAtMs = -Infinity;
 
   constructor(options: StreamControlOptions) {
     this.#options = options;
@@ -47,7 +50,8 @@ export class StreamControl {
       onLevel: (level, use) => {
         this.#applyMemory(level);
         const fields = { ...use, limitBytes: policy.memoryLimitBytes };
-        if (level === 'full') log.warn(fields, 'memory is nearly used up: new streams are refused');
+        if (level === 'full') log.warn(fields, 'memory is nearly used up: of new streams four a second are taken, the others refused');
+        else if (level === 'exhausted') log.error(fields, 'memory is used up: no stream is taken');
         else if (level === 'short') log.warn(fields, 'memory is short: large answers are sent one at a time');
         else log.info(fields, 'there is memory again');
       },
@@ -58,7 +62,7 @@ export class StreamControl {
       maxPerSecond: policy.maxNewPerSecond,
       closed: () => {
         if (this.#stopping) return stopping;
-        return this.#memory.read() === 'full' ? noMemory : undefined;
+        return this.#hasMemory() ? undefined : noMemory;
       },
     });
     metrics.total(
@@ -69,9 +73,13 @@ export class StreamControl {
       },
     );
     metrics.total('mizzen_xds_given_streams_total', 'Streams that were ended because other replicas have fewer', () => this.#given);
-    metrics.read('mizzen_memory_level', '0: there is plenty; 1: large answers are sent one at a time; 2: new streams are refused', () => {
-      return { plenty: 0, short: 1, full: 2 }[this.#memory.read()];
-    });
+    metrics.read(
+      'mizzen_memory_level',
+      '0: there is plenty; 1: large answers are sent one at a time; 2: few new streams are taken; 3: none is',
+      () => {
+        return { plenty: 0, short: 1, full: 2, exhausted: 3 }[this.#memory.read()];
+      },
+    );
   }
 
   /** From now on memory is watched, and streams are evened out among the replicas. */
@@ -111,6 +119,15 @@ export class StreamControl {
 
   stop(): void {
     for (const stop of this.#stops.splice(0)) stop();
+  }
+
+  #hasMemory(): boolean {
+    const level = this.#memory.read();
+    if (level !== 'full') return level !== 'exhausted';
+    const now = performance.now();
+    if (now - this.#trickledAtMs < trickleMs) return false;
+    this.#trickledAtMs = now;
+    return true;
   }
 
   #applyMemory(level: MemoryLevel): void {
