@@ -68,7 +68,7 @@ class Setting implements AsyncDisposable {
   #listed(name: string): ListedReplica {
     const view = viewOf(this.state, 'test');
     const late = laggingOf(this.lagging[name] ?? []);
-    const rest = { proxies: 1, agents: 0, gone: [], found: [], ends: [] };
+    const rest = { rotating: true, proxies: 1, agents: 0, gone: [], found: [], ends: [] };
     const report = { bundle: view.version, signer: view.authority.generation, roots: late, leaves: late, ...rest };
     return { name, live: !this.dead.includes(name), report };
   }

@@ -54,6 +54,7 @@ class Setting implements AsyncDisposable {
     return {
       bundle: view.version,
       signer: view.authority.generation,
+      rotating: true,
       proxies: 1,
       agents: 0,
       roots: lagging,

@@ -16,6 +16,8 @@ export interface CaReport {
   readonly bundle: string;
   /** Generation of its signer; what is said of `leaves` is said of this one. */
   readonly signer: string;
+  /** A rotation is under way here too: only then it is looked at who lags. */
+  readonly rotating: boolean;
   /** Connected proxies that get their secrets from us. */
   readonly proxies: number;
   /** Connected proxies with an agent of their own, which tell nobody what they have accepted. */
@@ -48,6 +50,7 @@ export function parseReport(text: string | undefined): CaReport | undefined {
     return {
       bundle: value.bundle,
       signer: value.signer,
+      rotating: value.rotating === true,
       proxies: value.proxies ?? 0,
       agents: value.agents ?? 0,
       roots: value.roots ?? { count: 0, names: [] },

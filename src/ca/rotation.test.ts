@@ -26,6 +26,7 @@ function report(view: CaView, changes: Partial<CaReport> = {}): CaReport {
   return {
     bundle: view.version,
     signer: view.authority.generation,
+    rotating: true,
     proxies: 2,
     agents: 0,
     roots: laggingOf([]),

@@ -188,7 +188,7 @@ export function progressOf(view: CaView, { now, replicas, patienceMs, missingMs,
       waits.push(`replica ${name} is gone; its proxies are given time to come back to another`);
       continue;
     }
-    if (report?.bundle !== view.version || report.signer !== view.authority.generation) {
+    if (report?.rotating !== true || report.bundle !== view.version || report.signer !== view.authority.generation) {
       waits.push(`replica ${name} does not follow yet`);
       continue;
     }

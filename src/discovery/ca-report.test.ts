@@ -158,13 +158,14 @@ describe('the report of a replica', () => {
     const sotw = setting.sotw('sotw');
     delta.send('SDS', { sub: names });
     sotw.send('SDS', names);
-    expect(setting.report()).toMatchObject({ proxies: 2, roots: { count: 2 }, leaves: { count: 2 } });
+    // Nobody asks.
+    expect(setting.report()).toMatchObject({ rotating: false, proxies: 2, roots: { count: 0 }, leaves: { count: 0 } });
     delta.settle();
     sotw.settle();
-    expect(setting.report()).toMatchObject({ roots: { count: 0 }, leaves: { count: 0 } });
 
     await setting.stage();
     expect(setting.report()).toMatchObject({
+      rotating: true,
       bundle: setting.store.view.version,
       roots: { count: 2, names: ['delta.shop', 'sotw.shop'] },
     });

@@ -152,6 +152,7 @@ export class CaReporter implements StreamObserver {
     const withoutLeaf: string[] = [];
     const found: string[] = [];
     const missing = new Set(state.missing);
+    const rotating = isRotating(state);
     let proxies = 0;
     let agents = 0;
     for (const stream of streams()) {
@@ -165,6 +166,7 @@ export class CaReporter implements StreamObserver {
       proxies++;
       const name = nameOf(stream, this.#options.clusterId);
       this.#away.delete(name);
+      if (!rotating) continue;
       const { roots, leaf } = accepted(stream, part, ca.bundle.version, signer);
       if (!roots) withoutRoots.push(name);
       if (!leaf) withoutLeaf.push(name);
@@ -176,11 +178,12 @@ export class CaReporter implements StreamObserver {
     return {
       bundle: ca.bundle.version,
       signer,
+      rotating,
       proxies,
       agents,
       roots: laggingOf(withoutRoots),
       leaves: laggingOf(withoutLeaf),
-      gone: isRotating(state) ? this.#gone() : [],
+      gone: rotating ? this.#gone() : [],
       found: found.slice(0, 100),
       ends: ca.ends().map((end) => ({ ...end, until: rounded(end.until, Date.now()) })),
     };
