@@ -224,7 +224,8 @@ export class RemoteCluster {
   private apply(connection: Connection, change: ObjectChange): void {
     if (this.stopped || (connection !== this.current && connection !== this.next)) return;
     const deletes = new Set(change.deletes);
-    if (connection === this.next) {
+    const takesOver = connection === this.next;
+    if (takesOver) {
       // The first change holds everything: what is not in it is gone.
       for (const key of this.held.keys()) deletes.add(key);
       for (const object of change.upserts) deletes.delete(keyOf(object));
@@ -240,6 +241,10 @@ export class RemoteCluster {
     });
     for (const object of upserts) this.held.set(keyOf(object), object);
     for (const key of deletes) this.held.delete(key);
+    if (takesOver) {
+      const figures = { objects: this.held.size, changed: upserts.length, deleted: deletes.size };
+      this.options.logger?.info({ cluster: this.options.id, server: connection.server, ...figures }, 'remote cluster was read');
+    }
     this.options.onChange({ upserts, deletes: [...deletes] });
     this.tell();
     this.settle();
