@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { keyOf, objectKey, type ConfigObject } from '../apis/object.ts';
-import { DeltaClient, World } from '../xds/testing/harness.ts';
+import { World, type DeltaClient } from '../xds/testing/harness.ts';
 import { Convergence } from './convergence.ts';
 import type { Snapshot } from './snapshot.ts';
 import { nodeOf, snapshotOf } from './testing/snapshots.ts';

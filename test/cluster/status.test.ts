@@ -1,5 +1,6 @@
 /** Conditions, Events and `mizzen wait` on a real Kubernetes API, with two replicas of which one leads, and real Envoys. */
 import { execFile, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { needsEnvoy } from '../envoy/harness/envoy.ts';
@@ -258,6 +259,46 @@ spec: { accessLogging: [{ providers: [{ name: envoy }] }] }
     }
     expect((await mizzenWait('vs/reviews')).code).toBe(0);
     await condition('virtualservice', 'reviews', 'Programmed', ({ status }) => status === 'True');
+  });
+
+  it('needs no more rights for it than the documentation gives', async () => {
+    const documentation = readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'kubernetes.md'), 'utf8');
+    const role = /```yaml\n(apiVersion: rbac[^`]+kind: ClusterRole\n[^`]+)```/.exec(documentation)?.[1] ?? '';
+    await mesh.cluster.apply(`${role}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: { name: mizzen-documented }
+roleRef: { apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: mizzen }
+subjects: [{ kind: ServiceAccount, name: documented, namespace: istio-system }]
+`);
+    const may = async (...asked: string[]): Promise<string> => {
+      const answer = await kubectl('auth', 'can-i', ...asked, '-n', 'shop', '--as=system:serviceaccount:istio-system:documented').catch(
+        String,
+      );
+      return `${asked.join(' ')}: ${answer.trim().slice(0, 3)}`;
+    };
+    const status = ['--subresource=status'];
+    expect(
+      await Promise.all([
+        may('get', 'virtualservices.networking.istio.io'),
+        may('patch', 'virtualservices.networking.istio.io', ...status),
+        may('patch', 'telemetries.telemetry.istio.io', ...status),
+        may('create', 'events.events.k8s.io'),
+        may('patch', 'events.events.k8s.io'),
+        may('get', 'events.events.k8s.io'),
+        may('get', 'services'),
+      ]),
+    ).toEqual([
+      'get virtualservices.networking.istio.io: yes',
+      'patch virtualservices.networking.istio.io --subresource=status: yes',
+      'patch telemetries.telemetry.istio.io --subresource=status: yes',
+      'create events.events.k8s.io: yes',
+      'patch events.events.k8s.io: yes',
+      'get events.events.k8s.io: yes',
+      'get services: yes',
+    ]);
+    expect(await may('patch', 'virtualservices.networking.istio.io')).toContain('Err');
   });
 
   it('goes on by another replica when the leader is killed, and repeats no Event', { timeout: 120_000 }, async () => {
