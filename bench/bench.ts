@@ -11,7 +11,7 @@ import type { Flags } from './flags.ts';
 import type { Report, SizeResult, TargetResult } from './report/result.ts';
 import { proxyPlans, run, type RunOptions } from './run.ts';
 import type { Numbers } from './scenarios/context.ts';
-import { sizesOf } from './sizes.ts';
+import { conditionsOf, sizesOf } from './sizes.ts';
 import { type MizzenOptions, startMizzen } from './target/mizzen.ts';
 import type { Target } from './target/target.ts';
 import { idle } from './target/usage.ts';
@@ -25,12 +25,10 @@ export async function bench(flags: Flags, progress: (line: string) => void): Pro
   const remove = (): void => rmSync(work, { recursive: true, force: true, maxRetries: 10 });
   const disown = own(remove);
   try {
-    const { protocol, feed, tls, slowReaders, nack, workers } = flags;
     const machine = { cpu: cpus()[0]?.model ?? 'unknown', cores: cpus().length, node: process.version };
     const calibration = flags.calibration ? await calibrated(flags, progress) : undefined;
     const sizes = await runSizes(flags, work, progress);
-    const conditions = { protocol, feed, tls, slowReaders, nack: nack?.text ?? '', workers };
-    return { conditions, machine, ...(calibration === undefined ? {} : { calibration }), sizes };
+    return { conditions: conditionsOf(flags), machine, ...(calibration === undefined ? {} : { calibration }), sizes };
   } finally {
     remove();
     disown();
@@ -41,7 +39,10 @@ async function calibrated(flags: Flags, progress: (line: string) => void): Retur
   progress('calibration: a bare grpc-js server');
   const [size] = sizesOf(flags);
   if (size === undefined) throw new Error('there is no size to measure');
-  const proxies = await proxyPlans({ size, proxies: { protocol: 'delta', workers: flags.workers, slowReaders: 0, slowBytesPerSecond: 0 } });
+  const proxies = await proxyPlans({
+    size,
+    proxies: { protocol: 'delta', workers: flags.workers, slowReaders: 0, slowBytesPerSecond: 0, sds: false },
+  });
   return calibrate({ proxies, workers: flags.workers, limitMs: flags.limit });
 }
 
@@ -103,6 +104,7 @@ async function runTargets(
       slowReaders: flags.slowReaders,
       slowBytesPerSecond: flags.slowBytes,
       ...(flags.nack === undefined ? {} : { nack: flags.nack }),
+      sds: flags.sds,
     },
     envoy: flags.envoy,
   };

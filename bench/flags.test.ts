@@ -47,6 +47,7 @@ test.each([
   [['--target', 'a=127.0.0.1:1,1', '--folder', 'x', '--tls'], '--target with --tls needs --feed kubernetes, whose tokens it takes'],
   [['--kubeconfig', 'x'], '--kubeconfig is for --feed kubernetes'],
   [['--feed', 'kubernetes', '--folder', 'x'], '--folder is for --feed folder'],
+  [['--sds'], '--sds needs --tls'],
   [['--root', 'x'], '--root is for --target with --tls'],
   [['--no-calibration', '--budget', 'x'], 'a budget needs the calibration'],
   [['--write-budget', 'x', '--sweep', 'services=300,400'], '--write-budget is for one server at one size'],

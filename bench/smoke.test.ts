@@ -11,7 +11,17 @@ const small = ['--services', '10', '--virtual-services', '3', '--proxies', '3', 
 const patience = 150_000;
 
 test('every scenario that a folder can have reaches all proxies, over both protocols and TLS', { timeout: patience }, async () => {
-  const { report, status, errors } = await runBench(...small, '--scenario', 'all', '--protocol', 'mixed', '--tls', '--quiet-ms', '50');
+  const { report, status, errors } = await runBench(
+    ...small,
+    '--scenario',
+    'all',
+    '--protocol',
+    'mixed',
+    '--tls',
+    '--sds',
+    '--quiet-ms',
+    '50',
+  );
   expect(errors).not.toContain('bench:');
   expect(status).toBe(0);
   const [target] = report.sizes[0]?.targets ?? [];
@@ -53,10 +63,12 @@ test('proxies that do not get in sync in time make it fail', { timeout: patience
   expect(errors).toContain('bench: 3 of 3 proxies were not in sync within 1 ms');
 });
 
-test('a wrong command line ends with 2 and says what to do', async () => {
+test('a wrong command line ends with 2 and says what to do', { timeout: patience }, async () => {
   expect(await runBench('--services', '2')).toMatchObject({
     status: 2,
     errors: expect.stringContaining('services must be 3 to 10000, not 2'),
   });
+  const other = await runBench(...small, '--budget', join(import.meta.dirname, 'budget.json'));
+  expect(other).toMatchObject({ status: 2, errors: expect.stringContaining('the budget is of another run: services 100 and not 10') });
   expect(await runBench('--scenario', 'nothing')).toMatchObject({ status: 2, errors: expect.stringContaining('choose from connect') });
 });

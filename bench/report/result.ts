@@ -90,6 +90,8 @@ export interface Conditions {
   readonly protocol: 'delta' | 'sotw' | 'mixed';
   readonly feed: 'folder' | 'kubernetes';
   readonly tls: boolean;
+  /** The proxies ask for their certificates over SDS. */
+  readonly sds: boolean;
   readonly slowReaders: number;
   /** Type and share, as they were given. */
   readonly nack: string;

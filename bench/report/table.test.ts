@@ -23,8 +23,8 @@ test('a row for each scenario; what happened to pushes meanwhile is one of its o
   const lines = tableOf(report).split('\n');
   const header = lines.findIndex((line) => line.includes('loop p99'));
   const cells = (line: string | undefined): string[] => (line ?? '').trim().split(/ {2,}/);
-  expect(cells(lines[header])).toEqual(['first', 'p50', 'p90', 'p99', 'max', 'missed', 'server CPU', 'client CPU', 'messages', 'bytes', 'peak RSS', 'loop p99', 'Envoy CPU', 'Envoy RSS']); // prettier-ignore
-  expect(cells(lines[header + 1])).toEqual(['title of endpoint (2 times)', '1.0 ms', '10 ms', '20 ms', '30 ms', '40 ms', '1', '1.0 ms', '1.0 ms', '1', '5.0 kB', '100 MB', '12 ms', '0.50 ms (missed)', '80 MB']); // prettier-ignore
+  expect(cells(lines[header])).toEqual(['first', 'p50', 'p90', 'p99', 'max', 'missed', 'server CPU', 'client CPU', 'per message', 'messages', 'bytes', 'peak RSS', 'loop p99', 'Envoy CPU', 'Envoy RSS']); // prettier-ignore
+  expect(cells(lines[header + 1])).toEqual(['title of endpoint (2 times)', '1.0 ms', '10 ms', '20 ms', '30 ms', '40 ms', '1', '1.0 ms', '1.0 ms', '1000 µs', '1', '5.0 kB', '100 MB', '12 ms', '0.50 ms (missed)', '80 MB']); // prettier-ignore
   expect(cells(lines[header + 2])[0]).toBe('title of certificates, costs of one proxy');
   expect(cells(lines[header + 3])).toEqual(['an endpoint changes meanwhile', '-', '-', '-', '-', '-', '4']);
 });
