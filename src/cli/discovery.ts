@@ -1,6 +1,7 @@
 /** `mizzen discovery`: the daemon. */
 import { homedir, hostname } from 'node:os';
 import { delimiter, resolve } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
 import { Command, Option } from 'commander';
 import { parseLogLevels, scopeNames, type LogLevels } from '../admin/log.ts';
 import type { ConfigPlace, DiscoveryOptions, Instance, ListenAddress } from '../discovery/options.ts';
@@ -127,6 +128,8 @@ Examples:
 Exit status: 0 stopped by a signal, 1 it could not start or go on, 2 the command line is wrong.`,
     );
   command.action(async (flags: DiscoveryFlags) => {
+    // V8 lets a heap grow to a multiple of what lives in it before it collects: at 4,000 services 560 MB for 190. This is 350 MB, for a fifteenth more CPU.
+    setFlagsFromString('--heap-growing-percent=25');
     // Not loaded by the other commands: it brings gRPC and all translators.
     const { runDiscovery } = await import('../discovery/discovery.ts');
     await runDiscovery(discoveryOptions(flags, process.env, homedir()), stopSignal());
