@@ -16,6 +16,7 @@ import type { WorkloadEntry } from '../apis/workload-entry.ts';
 import { Derived, MemoTable, type Index } from '../store/collection.ts';
 import type { Graph } from '../store/graph.ts';
 import { Flat } from '../store/keys.ts';
+import { Aliases } from './aliases.ts';
 import { isClusterLocal } from './cluster-local.ts';
 import { serviceEndpoints, sameEndpoints, type ServiceEndpoints } from './endpoints.ts';
 import { Extensions } from './extensions.ts';
@@ -64,6 +65,7 @@ export class Mesh {
   readonly graph: Graph;
   readonly objects: Objects;
   readonly networks: Networks;
+  readonly aliases: Aliases;
   readonly clusterId: string;
   /** The remote cluster from which it is seen, whose Services count before those of others. */
   readonly cluster: string | undefined;
@@ -127,6 +129,7 @@ export class Mesh {
     this.cluster = options.cluster;
     // Only services and what is made of them depend on the cluster from which they are seen.
     this.networks = like?.networks ?? new Networks(objects, this.clusterId, onFault);
+    this.aliases = like?.aliases ?? new Aliases(objects);
 
     // What a namespace says to its services apart from all else that changes in it.
     this.distributions =
@@ -143,6 +146,7 @@ export class Mesh {
       from: kinds.Service,
       reads: [this.distributions],
       compute: (_k, o) => {
+        if (this.aliases.isAlias(o)) return undefined;
         const service = fromKubernetesService(o, objects.meshConfig(), () =>
           this.distributions.get(`/${o.namespace}${inCluster(o.origin.cluster)}`),
         );

@@ -8,7 +8,7 @@ import { virtualHostDomains } from '../envoy/routes/domains.ts';
 import { buildSniffedTable } from '../envoy/routes/table.ts';
 import { buildVirtualHost } from '../envoy/routes/virtual-host.ts';
 import { isHttp, type MeshVirtualService, type Service, type ServicePort } from '../mesh/model.ts';
-import { clusterDomain } from '../mesh/services.ts';
+import { clusterDomain, visibleFrom } from '../mesh/services.ts';
 import { routeTable, slotsOf } from '../mesh/slots.ts';
 import { objectsOf, type Encoded } from './hosts.ts';
 import type { Scope, Translation } from './translation.ts';
@@ -88,7 +88,11 @@ export function hostTables(t: Translation, scope: Scope, host: string, problems:
  */
 export function domainsOf(t: Translation, scope: Scope, service: Service, port: number, withPort = false): string[] {
   const dnsDomain = `${scope.namespace ?? ''}.svc.${clusterDomain}`;
-  return virtualHostDomains({ service, port, dnsDomain, withPort }).filter((written) => {
+  const aliases = t.mesh.aliases.of(service.host).filter((alias) => visibleFrom(alias.exportTo, scope.namespace));
+  const others = aliases.flatMap(({ host }) =>
+    virtualHostDomains({ service: { ...service, host, addresses: [] }, port, dnsDomain, withPort }),
+  );
+  return [...virtualHostDomains({ service, port, dnsDomain, withPort }), ...others].filter((written) => {
     const domain = withPort ? written.replace(/:\d+$/, '') : written;
     if (domain === service.host) return true;
     const address = service.addresses.find((a) => domain === a || domain === `[${a}]`);
