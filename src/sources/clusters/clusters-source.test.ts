@@ -181,6 +181,25 @@ describe('remote clusters', () => {
     expect(world.deleted(before)).toEqual(['Service/shop/gone@east']);
   });
 
+  it('keep the last good version of an object that is refused, also by a new credential', async () => {
+    const east = await new Remote().start('t', 'u');
+    east.service('reviews');
+    const world = new World();
+    world.secret('east', { east: east.kubeconfig('t') });
+    await world.start();
+    await world.source.ready;
+    east.server.put(paths.services, 'shop', 'reviews', { ports: [{ port: 'eighty' }] });
+    const told = (): boolean => world.problems().some((text) => text.startsWith('Service/shop/reviews@east spec.ports[0].port: '));
+    await world.sink.until(told);
+    const transport = world.source.transportOf('east');
+    world.secret('east', { east: east.kubeconfig('u') });
+    await expect.poll(() => world.source.transportOf('east')).not.toBe(transport);
+    east.service('ratings');
+    await world.sink.until(() => world.services() === 'Service/shop/ratings@east,Service/shop/reviews@east');
+    expect(world.deleted()).toEqual([]);
+    expect(told()).toBe(true);
+  });
+
   it('lose what was deleted while nothing could be read', async () => {
     const east = await new Remote().start('old');
     east.service('reviews');
