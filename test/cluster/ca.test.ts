@@ -273,4 +273,37 @@ describeWithPods('the certificate authority in a cluster', () => {
     await addNamespace(api, 'after');
     await eventually('its root is published', async () => (await rootsIn('after')) === hierarchy.root.certificate);
   });
+
+  it(
+    'goes on with a rotation when its leader is killed, here from a plugged-in authority that was deleted to a generated root',
+    { timeout: 480_000 },
+    async () => {
+      const bystander = mesh.workload('bystander').envoy;
+      await using load = await startLoad();
+      bystander.freeze();
+      expect(await cli('rotate')).toBe('staged\n');
+      await inPhase('staged', 90_000, (seen) => seen.lagging.includes('bystander.shop'));
+      const { adminAddress: address, monitoring: port } = mesh.discovery.addresses;
+      const { leader } = JSON.parse((await http({ address, port, path: '/debug/replicas' })).body) as { leader: string };
+      const killed = mesh.replica(leader);
+      await killed.discovery.kill();
+      bystander.thaw();
+      const [other] = mesh.replicas.filter((replica) => replica !== killed);
+      await eventually('another one leads', async () => metric(other as Replica, /^mizzen_leader 1$/m), 60_000);
+      const waiting = await inPhase('staged', 30_000, (seen) =>
+        seen.waits.some((wait) => wait.startsWith(`replica ${killed.name} is gone`)),
+      );
+      expect(waiting.rotation?.reason).toBe('requested');
+      await killed.discovery.restart();
+      const retired = await inPhase('retired', 200_000, (seen) => seen.signer.origin === 'self-signed');
+      expect(retired.signer.root).toBe(waiting.rotation?.to);
+      expect((await load.stop()).failed).toEqual({});
+      const kept = await find('Secret', 'istio-system', 'istio-ca-secret');
+      const root = new X509Certificate(Buffer.from(kept?.data['ca-cert.pem'] ?? '', 'base64'));
+      for (const replica of mesh.replicas) {
+        await eventually('each replica signs with it', async () => (await shownBy(replica))[0]?.verify(root.publicKey));
+        expect(await problemsOf(replica)).toEqual([]);
+      }
+    },
+  );
 });
