@@ -50,6 +50,8 @@ export class ClustersSource implements ObjectSource {
   private readonly remotes = new Map<string, RemoteCluster>();
   private readonly endings = new Set<Promise<void>>();
   private readonly listeners = new Set<ClustersListener>();
+  /** Remote clusters whose objects are known, as listeners were told. */
+  private announced: ReadonlySet<string> = new Set();
   private selectors: readonly LabelSelector[];
   private localProblems: readonly Problem[] = [];
   private secretProblems: readonly Problem[] = [];
@@ -231,8 +233,6 @@ export class ClustersSource implements ObjectSource {
     );
     return remote;
   }
-
-  private announced: ReadonlySet<string> = new Set();
 
   private tellClusters(): void {
     this.announced = new Set([...this.remotes].filter(([, remote]) => remote.isLoaded).map(([id]) => id));
