@@ -30,14 +30,14 @@ test('a change rewrites the file that holds the object; what is new goes to a fi
   // Namespaces and the mesh config.
   expect(documents('others.yaml')).toBe(7);
   const scenario = (name: string) => changeScenarios(size, 3).find((s) => s.name === name);
-  const endpoint = scenario('endpoint')?.change(1);
+  const endpoint = scenario('endpoint')?.change(1, 0);
   await feed.apply(endpoint?.edit ?? {});
   const holding = names.filter(
     (file) => endpoint?.mark.kind === 'text' && readFileSync(join(path, file), 'utf8').includes(endpoint.mark.text),
   );
   expect(holding).toEqual([`svc-${7919 % 5}.yaml`]);
   const bulk = scenario('bulk');
-  const { firstMs, lastMs } = await feed.apply(bulk?.change(2).edit ?? {});
+  const { firstMs, lastMs } = await feed.apply(bulk?.change(2, 0).edit ?? {});
   expect(lastMs).toBe(firstMs);
   expect(documents('others.yaml')).toBe(10);
   await feed.apply(bulk?.restore?.(2).edit ?? {});
