@@ -74,7 +74,7 @@ export async function run(options: RunOptions): Promise<TargetResult> {
     ),
   ];
   const skipped: { scenario: string; reason: string }[] = [];
-  const facilities: Facilities = { feed: feed.kind, tls: token !== undefined, virtualServices: size.virtualServices };
+  const facilities: Facilities = { feed: feed.kind, tls: token !== undefined, size };
   for (const name of scenarios.filter((scenario) => scenario !== connectName)) {
     const scenario = scenarioNamed(name);
     const reason = scenario.obstacle?.(facilities);
