@@ -50,7 +50,7 @@ export function discoveryCommand(): Command {
     )
     .option(
       '--state <folder>',
-      'root certificate and token key, made on first use; the default is $MIZZEN_STATE, else ~/.local/state/mizzen',
+      'on a folder: root certificate and token key, made on first use; the default is $MIZZEN_STATE, else ~/.local/state/mizzen',
     )
     .option('--mesh-config <file>', 'a MeshConfig file in place of ConfigMap istio in namespace istio-system')
     .option('--namespace <name>', 'where the control plane lives; the default is $POD_NAMESPACE, else istio-system')
@@ -122,7 +122,7 @@ drain duration and exits. A second one ends it at once.
 
 Examples:
   mizzen discovery --config deploy/samples/bookshop
-  KUBECONFIG=~/.kube/config mizzen discovery --state /var/lib/mizzen
+  KUBECONFIG=~/.kube/config mizzen discovery
   mizzen discovery --config /etc/mizzen --state /var/lib/mizzen --log-level warn,ads:debug
 
 Exit status: 0 stopped by a signal, 1 it could not start or go on, 2 the command line is wrong.`,
