@@ -142,6 +142,23 @@ test('a cluster that is yet to be removed keeps its deletion from having converg
   expect(mesh.of(service).counts).toBe('1 of 1');
 });
 
+test('the first change of a part that was empty counts', () => {
+  const mesh = new Mesh(service, pod('11.0.0.1'));
+  const a = mesh.proxy('a', 'shop', ['LDS']);
+  const own = object('ServiceEntry', 'shop', 'private', {
+    hosts: ['private.example.com'],
+    exportTo: ['.'],
+    ports: [{ number: 9999, name: 'tcp', protocol: 'TCP' }],
+    resolution: 'DNS',
+  });
+  mesh.put(own);
+  expect(mesh.of(own).counts).toBe('0 of 1');
+  a.settle();
+  expect(mesh.of(own).counts).toBe('1 of 1');
+  mesh.remove(own);
+  expect(mesh.of(own).counts).toBe('0 of 1');
+});
+
 test('what a proxy refuses it does not have, and the object that changed last is the suspect', () => {
   const mesh = new Mesh(service, pod('11.0.0.1'), routes('1s'));
   const a = mesh.proxy('a', 'shop', ...everything);

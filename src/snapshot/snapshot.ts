@@ -191,7 +191,7 @@ export class Snapshot implements ResourceSource {
       const objects = this.changedObjects;
       const { changed, replanned } = yield* this.settle();
       this.changedObjects = new Set();
-      this.record(objects, changed, replanned);
+      this.record(objects, changed, replanned, this.parts.takeCreated());
       // Also with nothing: streams wait for the end of what places a proxy.
       for (const handler of this.handlers) handler(changed);
       if (objects.size > 0) for (const handler of this.objectHandlers) handler(objects);
@@ -201,14 +201,20 @@ export class Snapshot implements ResourceSource {
     }
   }
 
-  private record(objects: ReadonlySet<ObjectKey>, changed: Changed, replanned: readonly Connection[]): void {
+  private record(
+    objects: ReadonlySet<ObjectKey>,
+    changed: Changed,
+    replanned: readonly Connection[],
+    created: ReadonlySet<SnapshotPart>,
+  ): void {
     if (objects.size === 0 || this.options.now === undefined) return;
     const changes: TableChange[] = [];
     for (const [part, types] of changed) {
+      // Of a new part everything is new: the proxies that have it are replanned, or new themselves. Certificates are made from no object.
+      if (created.has(part) || !this.parts.has(part)) continue;
       for (const type of types) {
         const table = part.table(type);
-        // Of a table that is new everything is: the proxies that have it are replanned, or new themselves.
-        if (table !== undefined && table.version > 1) changes.push({ part, type, version: table.version, names: table.lastStep });
+        if (table !== undefined) changes.push({ part, type, version: table.version, names: table.lastStep });
       }
     }
     // What nobody sees leads to nothing, as a first load.
