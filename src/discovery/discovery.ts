@@ -323,6 +323,7 @@ class Daemon {
       hub,
       desk,
       admission: control.admission,
+      accepts: () => control.accepts(),
       certificates,
       services,
       metrics,

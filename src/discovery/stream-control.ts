@@ -20,6 +20,11 @@ export interface StreamControlOptions {
 const memoryMs = 250;
 /** Between two streams while memory is full. What was freed is used again, but the process seldom gives it back: without these it would refuse all for ever. */
 const trickleMs = 250;
+/**
+ * Between two connections while memory is short or full: TLS takes 90 KB for each, at once for all that come at once, before any of them can be refused. Those that
+ * come sooner are reset.
+ */
+const connectionMs = { short: 10, full: 50 } as const;
 
 const noMemory = {
   code: 'RESOURCE_EXHAUSTED',
@@ -38,6 +43,8 @@ export class StreamControl {
   #stopping = false;
   #given = 0;
   #trickledAtMs = -Infinity;
+  #connectedAtMs = -Infinity;
+  #reset = 0;
 
   constructor(options: StreamControlOptions) {
     this.#options = options;
@@ -72,6 +79,7 @@ export class StreamControl {
         return this.admission.refused;
       },
     );
+    metrics.total('mizzen_xds_reset_connections_total', 'Connections for which there was no memory', () => this.#reset);
     metrics.total('mizzen_xds_given_streams_total', 'Streams that were ended because other replicas have fewer', () => this.#given);
     metrics.read(
       'mizzen_memory_level',
@@ -105,6 +113,19 @@ export class StreamControl {
       const timer = setInterval(task, ms);
       this.#stops.push(() => clearInterval(timer));
     }
+  }
+
+  /** Whether there is memory for one more connection. */
+  accepts(): boolean {
+    const level = this.#memory.read();
+    if (level === 'plenty') return true;
+    const now = performance.now();
+    if (level !== 'exhausted' && now - this.#connectedAtMs >= connectionMs[level]) {
+      this.#connectedAtMs = now;
+      return true;
+    }
+    this.#reset++;
+    return false;
   }
 
   /** Takes no more streams and ends those that are there, over `drainMs`. */

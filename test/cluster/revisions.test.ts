@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFailed } from 'vitest';
-import { parse } from 'yaml';
+import { parseAllDocuments } from 'yaml';
 import { Discovery } from '../envoy/harness/discovery.ts';
 import { Folder } from '../envoy/harness/folder.ts';
 import { http } from '../envoy/harness/http.ts';
@@ -11,13 +11,12 @@ import type { KubeObject } from './harness/api.ts';
 import { clusterBinaries } from './harness/binaries.ts';
 import { TestCluster } from './harness/cluster.ts';
 import { installCrds } from './harness/crds.ts';
-import { addNamespace, addServiceAccount } from './harness/objects.ts';
+import { addNamespace, addNode, addPod, addServiceAccount, defaultNode, removePod } from './harness/objects.ts';
 
-/** ClusterRole and Role, as the document has them. */
-const documented = [
-  ...readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'kubernetes.md'), 'utf8').matchAll(/```yaml\n([^`]*)```/g),
-]
-  .map(([, yaml = '']) => parse(yaml) as KubeObject)
+/** The roles, as the documents have them. */
+const documented = ['kubernetes.md', 'identity.md']
+  .flatMap((page) => [...readFileSync(join(import.meta.dirname, '..', '..', 'docs', page), 'utf8').matchAll(/```yaml\n([^`]*)```/g)])
+  .flatMap(([, yaml = '']) => parseAllDocuments(yaml).map((document) => document.toJS() as KubeObject))
   .filter(({ kind }) => kind === 'ClusterRole' || kind === 'Role');
 
 const virtualService = (name: string, revision?: string): string => `
@@ -150,24 +149,72 @@ describe('on a cluster with RBAC', () => {
 
   it('is not ready without one of them, and says on all ways which', async () => {
     const kubeconfig = await account('poor');
-    const roles = documented.filter(({ kind }) => kind === 'ClusterRole');
-    const [role] = roles;
-    if (role === undefined) throw new Error('no ClusterRole is documented');
+    const role = documented.find(({ kind, metadata }) => kind === 'ClusterRole' && metadata.name === 'mizzen');
+    if (role === undefined) throw new Error('no ClusterRole mizzen is documented');
     const rules = role['rules'] as { readonly resources: readonly string[]; readonly apiGroups: readonly string[] }[];
     const without = rules.map((rule) => ({ ...rule, resources: rule.resources.filter((resource) => resource !== 'endpointslices') }));
     await cluster.api.apply({ ...role, rules: without.filter(({ resources }) => resources.length > 0) });
     const grant = /endpointslices.*forbidden.*grant get, list and watch on endpointslices\.discovery\.k8s\.io/;
     const daemon = await start('poor', kubeconfig, false);
     const { adminAddress: address, http: port } = daemon.addresses;
-    const answer = await eventually('it says what it waits for', async () => {
-      const said = await http({ address, port, path: '/ready' });
-      return grant.test(said.body) && said.body.split('\n').length === 3 ? said : undefined;
-    });
+    const answer = await eventually(
+      'it says what it waits for',
+      async () => {
+        const said = await http({ address, port, path: '/ready' });
+        return grant.test(said.body) && said.body.split('\n').length === 3 ? said : undefined;
+      },
+      30_000,
+    );
     expect(answer.status).toBe(503);
     expect(await refused(daemon)).toEqual([expect.stringMatching(grant)]);
     expect(daemon.fullLog()).toContain('this replica is not ready before it is');
+    // It can be stopped all the same.
+    expect(await daemon.stop()).toBe(0);
     await cluster.api.apply(role);
-    await daemon.ready();
+    await daemon.restart();
     expect(await refused(daemon)).toEqual([]);
+  });
+
+  it('leaves no record behind: it goes when the replica is stopped, and with the pod of one that is killed', async () => {
+    await addNode(cluster.api, defaultNode);
+    await addServiceAccount(cluster.api, 'istio-system', 'istiod-own');
+    const pod = await addPod(cluster.api, {
+      namespace: 'istio-system',
+      name: 'istiod-own',
+      ip: '10.244.0.9',
+      serviceAccount: 'istiod-own',
+    });
+    const daemon = stack.use(
+      await Discovery.start({
+        kubeconfig: cluster.kubeconfig,
+        state: folder.at('own', 'state'),
+        log: folder.at('own.log'),
+        flags: ['--revision', 'own'],
+        env: { POD_NAME: pod.metadata.name, POD_UID: pod.metadata.uid ?? '' },
+      }),
+    );
+    daemons.push(daemon);
+    const record = {
+      apiVersion: 'coordination.k8s.io/v1',
+      kind: 'Lease',
+      metadata: { name: 'mizzen-replica-own-istiod-own', namespace: 'istio-system' },
+    };
+    const written = await eventually('there is a record that says it is ready', async () => {
+      const found = await cluster.api.find<KubeObject>(record);
+      return found?.metadata.annotations?.['mizzen.io/ready'] === 'true' ? found : undefined;
+    });
+    expect(written.metadata).toMatchObject({
+      labels: { 'mizzen.io/replica': 'true', 'mizzen.io/revision': 'own' },
+      annotations: { 'mizzen.io/streams': '0' },
+      ownerReferences: [{ apiVersion: 'v1', kind: 'Pod', name: pod.metadata.name, uid: pod.metadata.uid }],
+    });
+    expect(await daemon.stop()).toBe(0);
+    expect(await cluster.api.find(record)).toBeUndefined();
+    await daemon.restart();
+    await eventually('it is there again', () => cluster.api.find(record));
+    await daemon.kill();
+    expect(await cluster.api.find(record)).toBeDefined();
+    await removePod(cluster.api, pod);
+    await eventually('it is gone with the pod', async () => (await cluster.api.find(record)) === undefined, 60_000);
   });
 });
