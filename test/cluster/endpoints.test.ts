@@ -92,8 +92,7 @@ describe('endpoints of a real cluster', () => {
       },
       30_000,
     ).catch(async (cause: unknown) => {
-      expect(mine(name)).toEqual(await kubectl(name, count));
-      throw cause;
+      throw new Error(`mizzen has ${JSON.stringify(mine(name))}, kubectl shows ${JSON.stringify(await kubectl(name, count))}`, { cause });
     });
   }
 
@@ -206,7 +205,12 @@ describe('endpoints of a real cluster', () => {
         30_000,
       );
     const ports = [{ name: 'tls', port: 15443, nodePort: 31443 }];
-    const gateway = (name: string, network: string, type: string, annotations: object = {}): Promise<KubeObject> =>
+    const gateway = (
+      name: string,
+      network: string,
+      type: string,
+      annotations: Readonly<Record<string, string>> = {},
+    ): Promise<KubeObject> =>
       cluster.api.apply({
         apiVersion: 'v1',
         kind: 'Service',
