@@ -1,5 +1,5 @@
 /** All runs of a command line: every size, every server. */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { clusterBinaries } from '../test/cluster/harness/binaries.ts';
@@ -11,9 +11,10 @@ import type { Flags } from './flags.ts';
 import type { Report, SizeResult, TargetResult } from './report/result.ts';
 import { proxyPlans, run, type RunOptions } from './run.ts';
 import type { Numbers } from './scenarios/context.ts';
-import { sizesOf } from './sizes.ts';
+import { conditionsOf, sizesOf } from './sizes.ts';
 import { type MizzenOptions, startMizzen } from './target/mizzen.ts';
 import type { Target } from './target/target.ts';
+import { idle } from './target/usage.ts';
 import type { Feed } from './workload/feed.ts';
 import { FolderFeed } from './workload/folder.ts';
 import { KubernetesFeed, readKubeconfig } from './workload/kubernetes.ts';
@@ -24,12 +25,10 @@ export async function bench(flags: Flags, progress: (line: string) => void): Pro
   const remove = (): void => rmSync(work, { recursive: true, force: true, maxRetries: 10 });
   const disown = own(remove);
   try {
-    const { protocol, feed, tls, slowReaders, nack, workers } = flags;
     const machine = { cpu: cpus()[0]?.model ?? 'unknown', cores: cpus().length, node: process.version };
     const calibration = flags.calibration ? await calibrated(flags, progress) : undefined;
     const sizes = await runSizes(flags, work, progress);
-    const conditions = { protocol, feed, tls, slowReaders, nack: nack?.text ?? '', workers };
-    return { conditions, machine, ...(calibration === undefined ? {} : { calibration }), sizes };
+    return { conditions: conditionsOf(flags), machine, ...(calibration === undefined ? {} : { calibration }), sizes };
   } finally {
     remove();
     disown();
@@ -40,7 +39,10 @@ async function calibrated(flags: Flags, progress: (line: string) => void): Retur
   progress('calibration: a bare grpc-js server');
   const [size] = sizesOf(flags);
   if (size === undefined) throw new Error('there is no size to measure');
-  const proxies = await proxyPlans({ size, proxies: { protocol: 'delta', workers: flags.workers, slowReaders: 0, slowBytesPerSecond: 0 } });
+  const proxies = await proxyPlans({
+    size,
+    proxies: { protocol: 'delta', workers: flags.workers, slowReaders: 0, slowBytesPerSecond: 0, sds: false },
+  });
   return calibrate({ proxies, workers: flags.workers, limitMs: flags.limit });
 }
 
@@ -102,21 +104,32 @@ async function runTargets(
       slowReaders: flags.slowReaders,
       slowBytesPerSecond: flags.slowBytes,
       ...(flags.nack === undefined ? {} : { nack: flags.nack }),
+      sds: flags.sds,
     },
     envoy: flags.envoy,
   };
   if (flags.target.length === 0) {
     const nodeFlags = flags.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${resolve(flags.profile)}`];
     await using target = await startMizzen({ from, work, tls: flags.tls, nodeFlags });
-    return [await run({ ...options, target })];
+    return [await run({ ...options, target: await withRoots(target, at.feed, flags, work) })];
   }
   const results: TargetResult[] = [];
-  for (const target of flags.target) results.push(await run({ ...options, target: withRoot(target, flags) }));
+  for (const target of flags.target) {
+    at.progress(`${target.name}: until it has read the objects and is idle`);
+    await idle(target.pid, flags.limit);
+    const complete = await withRoots({ ...target, tls: flags.tls }, at.feed, flags, work);
+    results.push(await run({ ...options, target: complete }));
+  }
   return results;
 }
 
-function withRoot(target: Target, { tls, root }: Flags): Target {
-  if (!tls || root === undefined) return target;
-  const caFile = resolve(root);
-  return { ...target, tls, caFile, ca: readFileSync(caFile, 'utf8') };
+/** What verifies a server over TLS: its own folder, --root, or what it publishes in the cluster. */
+async function withRoots(target: Target, feed: Feed, { root }: Flags, work: string): Promise<Target> {
+  if (target.tls !== true || target.ca !== undefined) return target;
+  if (root !== undefined) return { ...target, caFile: resolve(root), ca: readFileSync(root, 'utf8') };
+  const ca = await feed.roots?.();
+  if (ca === undefined) throw new Error(`the roots that verify ${target.name} are not known: --root`);
+  const caFile = join(work, `${target.name}-roots.pem`);
+  writeFileSync(caFile, ca);
+  return { ...target, caFile, ca };
 }

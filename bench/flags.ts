@@ -23,6 +23,7 @@ export interface Flags {
   readonly slowBytes: number;
   readonly nack?: Nack;
   readonly tls: boolean;
+  readonly sds: boolean;
   readonly feed: 'folder' | 'kubernetes';
   readonly folder?: string;
   readonly kubeconfig?: string;
@@ -90,6 +91,7 @@ export function benchCommand(action: (flags: Flags, command: Command) => Promise
       parsed(parseNack),
     )
     .option('--tls', 'over TLS with tokens: those of the API server with --feed kubernetes', false)
+    .option('--sds', 'each asks for its own certificate and the roots over SDS, as stock Envoy does; needs --tls', false)
     .option('--envoy', 'a real Envoy takes part; its CPU and memory are reported too (needs root)', false)
     .optionsGroup('The control plane and its objects:')
     .addOption(new Option('--feed <feed>', 'where the objects are').choices(['folder', 'kubernetes']).default('folder'))
@@ -101,7 +103,7 @@ export function benchCommand(action: (flags: Flags, command: Command) => Promise
       collectTarget,
       [],
     )
-    .option('--root <file>', 'root certificate of the targets, for --tls')
+    .option('--root <file>', 'root certificates of the targets, for --tls; the default is what they publish in the cluster')
     .option('--profile <dir>', 'write a CPU profile of the mizzen that the bench starts into this folder')
     .optionsGroup('The result:')
     .addOption(new Option('-o, --output <format>', 'how to print').choices(['table', 'json', 'yaml']).default('table'))

@@ -1,11 +1,13 @@
 /** `npm run bench`: what connecting and changes cost a control plane. See docs/benchmarks.md. */
 import { readFileSync, writeFileSync } from 'node:fs';
+import type { Command } from 'commander';
 import { stringify } from 'yaml';
 import { bench } from './bench.ts';
 import { benchCommand, type Flags } from './flags.ts';
-import { type Budget, breaches, budgetOf, parseBudget } from './report/budget.ts';
+import { type Budget, breaches, budgetOf, otherRun, parseBudget } from './report/budget.ts';
 import { failuresOf, type Report } from './report/result.ts';
 import { tableOf } from './report/table.ts';
+import { conditionsOf, sizesOf } from './sizes.ts';
 import { wrongFlags } from './wrong-flags.ts';
 
 const exitCodes = { problem: 1, usage: 2 } as const;
@@ -13,9 +15,9 @@ const exitCodes = { problem: 1, usage: 2 } as const;
 await benchCommand(async (flags, command) => {
   const wrong = wrongFlags(flags);
   if (wrong !== undefined) command.error(`error: ${wrong}`, { exitCode: exitCodes.usage });
+  // Before a run that takes minutes.
+  const budget = flags.budget === undefined ? undefined : readBudget(flags, flags.budget, command);
   try {
-    // Read first: a run takes minutes.
-    const budget = flags.budget === undefined ? undefined : readBudget(flags.budget);
     const report = await bench(flags, (line) => process.stderr.write(`${line}\n`));
     await show(report, flags);
     const problems = problemsOf(report, budget);
@@ -40,11 +42,16 @@ async function show(report: Report, { output, svg, writeBudget }: Flags): Promis
   if (writeBudget !== undefined) writeFileSync(writeBudget, `${JSON.stringify(budgetOf(report), undefined, 2)}\n`);
 }
 
-function readBudget(file: string): Budget {
+function readBudget(flags: Flags, file: string, command: Command): Budget {
   try {
-    return parseBudget(readFileSync(file, 'utf8'));
+    const budget = parseBudget(readFileSync(file, 'utf8'));
+    for (const size of sizesOf(flags)) {
+      const wrong = otherRun(budget, conditionsOf(flags), size);
+      if (wrong !== undefined) throw new Error(wrong);
+    }
+    return budget;
   } catch (cause) {
-    throw new Error(`${file}: ${(cause as Error).message}`, { cause });
+    command.error(`error: ${file}: ${(cause as Error).message}`, { exitCode: exitCodes.usage });
   }
 }
 

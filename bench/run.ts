@@ -36,6 +36,8 @@ export interface ProxyOptions {
   readonly slowBytesPerSecond: number;
   /** The share that refuses responses of the type. */
   readonly nack?: { readonly type: string; readonly share: number };
+  /** They ask for their certificates over SDS. */
+  readonly sds: boolean;
 }
 
 export async function run(options: RunOptions): Promise<TargetResult> {
@@ -72,7 +74,7 @@ export async function run(options: RunOptions): Promise<TargetResult> {
     ),
   ];
   const skipped: { scenario: string; reason: string }[] = [];
-  const facilities: Facilities = { feed: feed.kind, tls: token !== undefined, virtualServices: size.virtualServices };
+  const facilities: Facilities = { feed: feed.kind, tls: token !== undefined, size };
   for (const name of scenarios.filter((scenario) => scenario !== connectName)) {
     const scenario = scenarioNamed(name);
     const reason = scenario.obstacle?.(facilities);
@@ -95,9 +97,12 @@ export async function run(options: RunOptions): Promise<TargetResult> {
   };
 }
 
-/** The first proxies read slowly, the last ones refuse. */
+/** What Istio's listeners and clusters name: the workload's own certificate, and the roots. */
+const secretNames: readonly string[] = ['default', 'ROOTCA'];
+
+/** The first proxies refuse, the last ones read slowly: changes of one namespace concern the first. */
 export async function proxyPlans(
-  { size, proxies: { protocol, slowReaders, slowBytesPerSecond, nack } }: Pick<RunOptions, 'size' | 'proxies'>,
+  { size, proxies: { protocol, slowReaders, slowBytesPerSecond, nack, sds } }: Pick<RunOptions, 'size' | 'proxies'>,
   token?: Target['token'],
 ): Promise<ProxyPlan[]> {
   const all = simulatedProxies(size);
@@ -109,8 +114,9 @@ export async function proxyPlans(
       node: nodeOf(proxy),
       protocol: protocol === 'mixed' ? (p % 2 === 0 ? 'delta' : 'sotw') : protocol,
       ...(bearer === undefined ? {} : { token: bearer }),
-      ...(p < slowReaders ? { bytesPerSecond: slowBytesPerSecond } : {}),
-      ...(nack !== undefined && p >= all.length - refusing ? { refusedType: nack.type } : {}),
+      ...(sds ? { secrets: secretNames } : {}),
+      ...(p >= all.length - slowReaders ? { bytesPerSecond: slowBytesPerSecond } : {}),
+      ...(nack !== undefined && p < refusing ? { refusedType: nack.type } : {}),
     };
   });
 }

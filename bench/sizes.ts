@@ -1,4 +1,5 @@
 import type { Flags } from './flags.ts';
+import type { Conditions } from './report/result.ts';
 import type { MeshSize } from './workload/mesh.ts';
 
 /** The sizes of the mesh that are measured, from small to large. */
@@ -7,4 +8,8 @@ export function sizesOf({ services, virtualServices, proxies, layout, sweep }: F
     sweep === undefined ? [{ services, proxies }] : sweep.values.map((value) => ({ services, proxies, [sweep.dimension]: value }));
   // A small size has as many VirtualServices as it can.
   return sizes.map((size) => ({ ...size, virtualServices: Math.min(virtualServices, size.services), layout }));
+}
+
+export function conditionsOf({ protocol, feed, tls, sds, slowReaders, nack, workers }: Flags): Conditions {
+  return { protocol, feed, tls, sds, slowReaders, nack: nack?.text ?? '', workers };
 }

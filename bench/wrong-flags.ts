@@ -36,8 +36,8 @@ export function wrongFlags(flags: Flags): string | undefined {
   if (target.length > 0 && (feed === 'folder' ? folder : kubeconfig) === undefined)
     return `--target needs ${feed === 'folder' ? '--folder' : '--kubeconfig'}, which the servers read`;
   if (target.length > 0 && profile !== undefined) return '--profile is for the mizzen that the bench starts';
-  if (target.length > 0 && tls && (root === undefined || feed === 'folder'))
-    return '--target with --tls needs --root and --feed kubernetes, whose tokens it takes';
+  if (target.length > 0 && tls && feed === 'folder') return '--target with --tls needs --feed kubernetes, whose tokens it takes';
+  if (flags.sds && !tls) return '--sds needs --tls: nobody gets a private key in plaintext';
   if (root !== undefined && (target.length === 0 || !tls)) return '--root is for --target with --tls';
   if ((budget !== undefined || writeBudget !== undefined) && !flags.calibration) return 'a budget needs the calibration';
   if (writeBudget !== undefined && (sweep !== undefined || target.length > 1)) return '--write-budget is for one server at one size';

@@ -98,8 +98,8 @@ for (const { name, title, prepare, change } of changeScenarios(size, 100)) {
   // Removals, and what only a cluster selects.
   if (name === 'service-removed' || name === 'namespace-label') continue;
   if (prepare !== undefined) put(prepare(0, 4));
-  for (let n = 0; n < 3; n++) put(change(n));
-  measure(title, () => put(change(3)));
+  for (let n = 0; n < 3; n++) put(change(n, 0));
+  measure(title, () => put(change(3, 0)));
 }
 console.log(`${services} services, ${size.virtualServices} VirtualServices, ${proxies} proxies, ${snapshot.partCount} parts`);
 console.table(rows);

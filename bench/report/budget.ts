@@ -45,8 +45,8 @@ export function breaches(budget: Budget, report: Report): string[] {
   const found: string[] = [];
   let compared = 0;
   for (const { size, targets } of report.sizes) {
-    const different = differences({ ...budget.conditions, ...budget.size }, { ...comparable(report.conditions), ...size });
-    if (different.length > 0) throw new Error(`the budget is of another run: ${different.join(', ')}`);
+    const wrong = otherRun(budget, report.conditions, size);
+    if (wrong !== undefined) throw new Error(wrong);
     for (const { target, scenarios } of targets)
       for (const result of scenarios) {
         const limits = budget.scenarios[result.scenario];
@@ -63,6 +63,12 @@ export function breaches(budget: Budget, report: Report): string[] {
   }
   if (compared === 0) throw new Error(`the budget has none of the scenarios of this run, only ${Object.keys(budget.scenarios).join(', ')}`);
   return found;
+}
+
+/** Why a run cannot be held against the budget, if it cannot. */
+export function otherRun(budget: Budget, conditions: Conditions, size: MeshSize): string | undefined {
+  const different = differences({ ...budget.conditions, ...budget.size }, { ...comparable(conditions), ...size });
+  return different.length === 0 ? undefined : `the budget is of another run: ${different.join(', ')}`;
 }
 
 /** Throws with the path of what is missing or wrong. */

@@ -26,7 +26,7 @@ export async function svgOf(report: Report): Promise<string> {
 const width = 360;
 const height = 220;
 
-/** Each figure over the size, on logarithmic axes: a cost that grows with the mesh is a line that climbs as steeply as the dotted one. */
+/** Each figure over the size, on logarithmic axes: a cost that does not grow with the mesh is a level line. */
 function curves(report: Report): TopLevelSpec {
   const rows = rowsOf(report);
   const sameServices = new Set(rows.map((row) => row.services)).size === 1;
@@ -51,7 +51,7 @@ function curves(report: Report): TopLevelSpec {
           title: size,
           axis: { values: distinct(rows.map((row) => row[size])) },
         },
-        y: { field: 'value', type: 'quantitative', scale: { type: 'symlog' }, title: null },
+        y: { field: 'value', type: 'quantitative', scale: { type: 'log', nice: true }, title: null },
         color: { field: 'scenario', type: 'nominal' },
         ...(severalTargets ? { strokeDash: { field: 'target', type: 'nominal' as const } } : {}),
       },
@@ -103,7 +103,8 @@ function rowsOf({ sizes }: Report): Row[] {
     };
     return figureNames.flatMap((figure) => {
       const value = values[figure];
-      return value === undefined ? [] : [{ target, scenario, services, proxies, figure, value }];
+      // Nothing has no place on a logarithmic axis.
+      return value === undefined || value <= 0 ? [] : [{ target, scenario, services, proxies, figure, value }];
     });
   });
 }

@@ -60,6 +60,7 @@ export interface ScenarioResult {
   readonly received: Received;
   readonly peakRssMb: number;
   readonly eventLoopP99Ms?: number;
+  /** Where changes of objects are measured: what proxies do themselves is none of its business. */
   readonly envoy?: EnvoyResult;
   /** Endpoint changes meanwhile, one a second: what the scenario does to other pushes. */
   readonly pushes?: Receipts;
@@ -89,6 +90,8 @@ export interface Conditions {
   readonly protocol: 'delta' | 'sotw' | 'mixed';
   readonly feed: 'folder' | 'kubernetes';
   readonly tls: boolean;
+  /** The proxies ask for their certificates over SDS. */
+  readonly sds: boolean;
   readonly slowReaders: number;
   /** Type and share, as they were given. */
   readonly nack: string;

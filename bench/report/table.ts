@@ -6,10 +6,10 @@ import { columns, megabytes, milliseconds, sizeOf } from './text.ts';
 
 export function tableOf(report: Report): string {
   const { conditions, machine, calibration, sizes } = report;
-  const { protocol, feed, tls, slowReaders, nack } = conditions;
+  const { protocol, feed, tls, sds, slowReaders, nack } = conditions;
   const how = [
     protocol === 'mixed' ? 'delta and SotW streams' : `${protocol === 'delta' ? 'delta' : 'SotW'} streams`,
-    tls ? 'TLS with tokens' : 'plaintext',
+    tls ? `TLS with tokens${sds ? ' and certificates over SDS' : ''}` : 'plaintext',
     feed === 'folder' ? 'objects from a folder' : 'objects from a Kubernetes API',
     ...(slowReaders > 0 ? [`${slowReaders} slow readers`] : []),
     ...(nack === '' ? [] : [`refused: ${nack}`]),
@@ -49,6 +49,7 @@ function targetLines({ target, start, envoyStart, scenarios, skipped, peakRssMb 
     'missed',
     'server CPU',
     'client CPU',
+    'per message',
     'messages',
     'bytes',
     'peak RSS',
@@ -75,6 +76,7 @@ function scenarioRows(result: ScenarioResult, withEnvoy: boolean): string[][] {
     ...receiptCells(receipts),
     milliseconds(result.serverCpuMs),
     milliseconds(result.clientCpuMs),
+    result.received.messages > 0 ? `${Math.round((result.clientCpuMs * 1000) / result.received.messages)} µs` : '-',
     result.received.messages < 10 ? String(Number(result.received.messages.toFixed(2))) : String(Math.round(result.received.messages)),
     sizeOf(result.received.bytes),
     megabytes(result.peakRssMb),

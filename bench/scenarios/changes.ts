@@ -17,12 +17,12 @@ export async function measureChanges(context: Context, scenario: ChangeScenario)
   await meter.begin();
   const measured: { readonly receivedMs: readonly number[]; readonly cost: Cost }[] = [];
   for (let n = first; n < first + count; n++) {
-    const change = scenario.change(n);
+    const change = scenario.change(n, first);
     const { result, cost } = await costOf(context, () => receive(context, change));
     measured.push({ receivedMs: result, cost });
   }
   const overall = await meter.end();
-  const last = scenario.change(first + count - 1);
+  const last = scenario.change(first + count - 1, first);
   const costs = measured.map(({ cost }) => cost);
   const envoyCpu = costs.flatMap(({ envoyCpuMs }) => envoyCpuMs ?? []);
   const envoy = await envoyResult(

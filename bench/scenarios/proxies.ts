@@ -4,7 +4,7 @@ import { receiptsOf } from '../report/statistics.ts';
 import type { Connected } from '../streams/messages.ts';
 import { signingRequest } from '../streams/csr.ts';
 import { type Context, overallFields } from './context.ts';
-import { costOf, envoyResult } from './measure.ts';
+import { costOf } from './measure.ts';
 import { samplePushes } from './pushes.ts';
 
 /** `connect` begins all streams. Without all of them in sync nothing else can be measured. */
@@ -42,7 +42,6 @@ async function measureStorm(context: Context, scenario: string, title: string, s
     clientCpuMs: cost.clientCpuMs,
     received: cost.received,
     ...overallFields(overall),
-    ...(await envoyResult(context, cost.envoyCpuMs, overall)),
   };
 }
 
@@ -93,7 +92,6 @@ async function measureEach(context: Context, scenario: string, title: string, { 
     clientCpuMs: cost.clientCpuMs,
     received: cost.received,
     ...overallFields(overall),
-    ...(await envoyResult(context, cost.envoyCpuMs, overall)),
     pushes: result.pushes,
   };
 }

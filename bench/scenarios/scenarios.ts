@@ -1,6 +1,7 @@
 /** All scenarios by name, in the order in which they are run. */
 import type { ScenarioResult } from '../report/result.ts';
 import { changeNames, changeScenarios } from '../workload/changes.ts';
+import type { MeshSize } from '../workload/mesh.ts';
 import { measureChanges } from './changes.ts';
 import { measureChurn } from './churn.ts';
 import type { Context } from './context.ts';
@@ -17,7 +18,7 @@ export interface Facilities {
   readonly feed: 'folder' | 'kubernetes';
   /** The proxies have tokens. */
   readonly tls: boolean;
-  readonly virtualServices: number;
+  readonly size: MeshSize;
 }
 
 /** The connect storm comes first in every run. */
@@ -50,10 +51,11 @@ export function scenarioNamed(name: string): Scenario {
 function changeScenario(name: string): Scenario {
   return {
     name,
-    obstacle: ({ feed, virtualServices }) => {
-      if (name === 'namespace-label' && feed !== 'kubernetes')
-        return 'only namespaces of a cluster have labels that select: --feed kubernetes';
-      return name === 'virtual-service' && virtualServices === 0 ? 'there are no VirtualServices' : undefined;
+    obstacle: ({ feed, size }) => {
+      if (name === 'virtual-service' && size.virtualServices === 0) return 'there are no VirtualServices';
+      if (name !== 'namespace-label') return undefined;
+      if (feed !== 'kubernetes') return 'only namespaces of a cluster have labels that select: --feed kubernetes';
+      return size.layout === 'sidecars' ? 'with a Sidecar in each namespace no proxy sees another one' : undefined;
     },
     measure: (context) => {
       const found = changeScenarios(context.size, context.settings.bulkObjects).find((scenario) => scenario.name === name);

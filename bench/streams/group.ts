@@ -162,10 +162,11 @@ export class ProxyGroup {
   }
 
   #streamOf(member: Member): SimulatedStream {
-    const { node, protocol, refusedType } = member.plan;
+    const { node, protocol, refusedType, secrets } = member.plan;
     const options: StreamOptions = {
       node,
       send: (request) => member.connection?.send(request),
+      ...(secrets === undefined ? {} : { secrets }),
       ...(refusedType === undefined ? {} : { refusedType }),
     };
     if (protocol === 'sotw') return new SotwSidecar(options);

@@ -7,6 +7,8 @@ export interface ProxyPlan {
   readonly node: Uint8Array;
   readonly protocol: Protocol;
   readonly token?: string;
+  /** Names that it asks for over SDS. */
+  readonly secrets?: readonly string[];
   /** A slow reader: bytes a second. */
   readonly bytesPerSecond?: number;
   /** Responses of this type are refused once it is in sync. */

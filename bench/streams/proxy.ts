@@ -14,6 +14,8 @@ export interface StreamOptions {
   readonly node: Uint8Array;
   /** A message, in pieces. */
   readonly send: (request: readonly Buffer[]) => void;
+  /** Names that it asks for over SDS, as soon as there are clusters. */
+  readonly secrets?: readonly string[];
   /** A type that it refuses, once it is in sync; undefined: none. */
   readonly refusedType?: string;
 }

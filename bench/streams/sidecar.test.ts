@@ -13,7 +13,7 @@ function resource(name: string, references: readonly string[] = [], vhds = false
 }
 
 /** A sidecar, and what it has sent since it was last asked, in words. */
-function sidecar(keepVersions = false, refusedType?: string) {
+function sidecar(keepVersions = false, refusedType?: string, secrets: readonly string[] = []) {
   const sent: string[] = [];
   const node = nodeOf({ name: 'w', namespace: 'ns', address: '10.0.0.1', serviceAccount: 'sa', labels: { app: 'w' } });
   const send = (request: readonly Buffer[]): void => {
@@ -29,7 +29,7 @@ function sidecar(keepVersions = false, refusedType?: string) {
     ];
     sent.push(words.filter((word) => word !== '').join(' '));
   };
-  const proxy = new Sidecar({ node, send, ...(refusedType === undefined ? {} : { refusedType }) }, keepVersions);
+  const proxy = new Sidecar({ node, send, secrets, ...(refusedType === undefined ? {} : { refusedType }) }, keepVersions);
   const receive = (type: string, nonce: string, resources: readonly ReceivedResource[], removed: readonly string[] = []): void => {
     const references = [...new Set(resources.flatMap((r) => r.references))];
     proxy.receive({ nonce, version: '', content: { type, resources, removed, references } });
@@ -119,4 +119,18 @@ test('one that refuses a type does so once it is in sync, and does not follow wh
   receive(types.clusters, 'c2', [resource('b', ['b'])], ['a']);
   receive(types.endpoints, 'e2', [resource('a')]);
   expect(said()).toEqual(['clusters nack c2', 'endpoints ack e2']);
+});
+
+test('one that wants secrets asks for them with the first clusters, and tells their versions on a reconnect', () => {
+  const { proxy, receive, said } = sidecar(true, undefined, ['default', 'ROOTCA']);
+  proxy.open();
+  receive(types.clusters, 'c1', [resource('static')]);
+  expect(said()).toEqual([`${id} clusters`, 'clusters ack c1', 'secrets +default +ROOTCA', 'listeners']);
+  receive(types.listeners, 'l1', []);
+  expect(proxy.synced).toBe(false);
+  receive(types.secrets, 's1', [resource('default'), resource('ROOTCA')]);
+  expect(proxy.synced).toBe(true);
+  said();
+  proxy.open();
+  expect(said()).toContain('secrets +default +ROOTCA default=v-default ROOTCA=v-ROOTCA');
 });

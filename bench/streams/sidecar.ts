@@ -49,6 +49,7 @@ export class Sidecar implements SimulatedStream {
     first(types.clusters);
     if (held.size === 0) return;
     first(types.endpoints);
+    if (asked.has(types.secrets)) first(types.secrets);
     first(types.listeners);
     if (asked.has(types.routes)) first(types.routes);
     if (held.has(types.virtualHosts)) first(types.virtualHosts);
@@ -64,8 +65,12 @@ export class Sidecar implements SimulatedStream {
     this.#send({ type, nonce });
     const missing = this.#missing.get(type);
     if (missing !== undefined && missing.size > 0) for (const { name } of resources) missing.delete(name);
-    if (type === types.clusters) this.#follow(content, types.endpoints);
-    else if (type === types.listeners) this.#follow(content, types.routes);
+    if (type === types.clusters) {
+      this.#follow(content, types.endpoints);
+      // Clusters of the mesh name them first.
+      const { secrets = [] } = this.#options;
+      if (secrets.length > 0 && !this.#begun.has(types.secrets)) this.#begin(types.secrets, secrets);
+    } else if (type === types.listeners) this.#follow(content, types.routes);
     else if (type === types.routes) {
       for (const { name, vhds } of resources) if (vhds) this.#expectHosts(name);
     } else if (type === types.virtualHosts && this.#emptyTables.size > 0) {
@@ -169,7 +174,7 @@ export class Sidecar implements SimulatedStream {
       for (const { name, version } of resources) versions.set(name, version);
       for (const name of removed) versions.delete(name);
     }
-    for (const type of [types.endpoints, types.routes]) {
+    for (const type of [types.endpoints, types.routes, types.secrets]) {
       const asked = this.#asked.get(type);
       for (const name of held.get(type)?.keys() ?? []) if (asked?.has(name) !== true) held.get(type)?.delete(name);
     }

@@ -13,7 +13,7 @@ function resource(name: string, references: readonly string[] = []): ReceivedRes
 }
 
 /** A sidecar, and what it has sent since it was last asked, in words: type, names, version, and what it accepts or refuses. */
-function sidecar(refusedType?: string) {
+function sidecar(refusedType?: string, secrets: readonly string[] = []) {
   const sent: string[] = [];
   const node = nodeOf({ name: 'w', namespace: 'ns', address: '10.0.0.1', serviceAccount: 'sa', labels: { app: 'w' } });
   const send = (request: readonly Buffer[]): void => {
@@ -27,7 +27,7 @@ function sidecar(refusedType?: string) {
     ];
     sent.push(words.filter((word) => word !== '').join(' '));
   };
-  const proxy = new SotwSidecar({ node, send, ...(refusedType === undefined ? {} : { refusedType }) });
+  const proxy = new SotwSidecar({ node, send, secrets, ...(refusedType === undefined ? {} : { refusedType }) });
   const receive = (type: string, number: number, resources: readonly ReceivedResource[]): void => {
     const references = [...new Set(resources.flatMap((r) => r.references))];
     proxy.receive({ nonce: `n${number}`, version: `v${number}`, content: { type, resources, removed: [], references } });
@@ -96,4 +96,15 @@ test('one that refuses a type goes on from the version that it accepted last', (
   said();
   receive(types.clusters, 3, [resource('b', ['b'])]);
   expect(said()).toEqual(['clusters at v1 nack (refused by the bench) n3']);
+});
+
+test('one that wants secrets asks for them with the first clusters, and is not in sync without', () => {
+  const { proxy, receive, said } = sidecar(undefined, ['default']);
+  proxy.open();
+  receive(types.clusters, 1, [resource('static')]);
+  expect(said()).toEqual([`${id} clusters`, 'clusters at v1 ack n1', 'secrets default', 'listeners']);
+  receive(types.listeners, 2, []);
+  expect(proxy.synced).toBe(false);
+  receive(types.secrets, 3, [resource('default')]);
+  expect(proxy.synced).toBe(true);
 });

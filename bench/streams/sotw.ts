@@ -46,8 +46,11 @@ export class SotwSidecar implements SimulatedStream {
     if (missing !== undefined && missing.size > 0) for (const { name } of content.resources) missing.delete(name);
     missing?.delete('*');
     this.#send(type);
-    if (type === types.clusters) this.#want(types.endpoints, content.references);
-    else if (type === types.listeners) this.#want(types.routes, content.references);
+    if (type === types.clusters) {
+      this.#want(types.endpoints, content.references);
+      // Clusters of the mesh name them first.
+      if (!this.#begun.has(types.secrets)) this.#begin(types.secrets, this.#options.secrets ?? []);
+    } else if (type === types.listeners) this.#want(types.routes, content.references);
     if (!this.#begun.has(types.listeners) && this.#begun.has(types.clusters) && !this.#waitsFor(types.clusters, types.endpoints))
       this.#begin(types.listeners, []);
   }

@@ -34,13 +34,15 @@ export async function startMizzen({ from, work, tls, nodeFlags }: MizzenOptions)
   const metrics = `http://${adminAddress}:${monitoring}/metrics`;
   const plain = { name: 'mizzen', pid, startMs, metrics, [Symbol.asyncDispose]: dispose };
   if (!tls) return { ...plain, address: `${address}:${grpc}` };
-  const caFile = join(state, 'ca', 'root-cert.pem');
-  const secure = { ...plain, tls: true, address: `${address}:${secureGrpc}`, caFile, ca: readFileSync(caFile, 'utf8') };
-  // Tokens of a cluster are the API server's.
+  const secure = { ...plain, tls: true, address: `${address}:${secureGrpc}` };
+  // In a cluster the API server makes tokens, and the roots are a ConfigMap.
   if ('kubeconfig' in from) return secure;
+  const caFile = join(state, 'ca', 'root-cert.pem');
   const key = loadTokenKey(state);
   return {
     ...secure,
+    caFile,
+    ca: readFileSync(caFile, 'utf8'),
     token: async ({ namespace, serviceAccount }) => (await signToken(key, { namespace, serviceAccount }, Date.now())).token,
   };
 }

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { expect, onTestFinished, test } from 'vitest';
 import { parseTarget } from './target.ts';
 import { readEventLoopP99Ms } from './metrics.ts';
-import { forgetPeak, usageOf } from './usage.ts';
+import { forgetPeak, idle, usageOf } from './usage.ts';
 
 test('a target is a name, an address and a process', () => {
   expect(parseTarget('istiod=127.0.0.1:15010,4711')).toEqual({ name: 'istiod', address: '127.0.0.1:15010', pid: 4711 });
@@ -55,4 +55,17 @@ test('the peak is measured anew', async () => {
   expect(forgetPeak(pid)).toBe(true);
   expect(usageOf(pid).peakRssMb).toBeLessThan(150);
   expect(forgetPeak(2 ** 30)).toBe(false);
+});
+
+test('a process is waited for until it does nothing', async () => {
+  const script = 'process.on("disconnect", () => process.exit()); process.on("message", () => { for (;;) Math.sqrt(2); }); process.send(1)';
+  const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+  onTestFinished(() => {
+    child.kill('SIGKILL');
+  });
+  await once(child, 'message');
+  const pid = child.pid ?? 0;
+  await idle(pid, 10_000);
+  child.send('work');
+  await expect(idle(pid, 1)).rejects.toThrow(`process ${pid} is not idle after 1 ms`);
 });

@@ -1,5 +1,6 @@
 /** What a process has used, as Linux counts it. */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 
 export interface Usage {
   /** User and system time of all threads. */
@@ -18,6 +19,22 @@ export function usageOf(pid: number): Usage {
   const status = statusOf(pid);
   const megabytes = (key: string): number => Number(new RegExp(`^${key}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? Number.NaN) / 1024;
   return { cpuMs: hasNanoseconds ? threadsMs(pid) : ticksMs(pid), rssMb: megabytes('VmRSS'), peakRssMb: megabytes('VmHWM') };
+}
+
+const idleWindowMs = 500;
+/** Of a window: what timers of an idle server need. */
+const idleShare = 0.05;
+
+/** Returns when the process has done next to nothing for half a second: it has read what was there for it. Throws after the limit. */
+export async function idle(pid: number, limitMs: number): Promise<void> {
+  const end = performance.now() + limitMs;
+  for (let before = usageOf(pid).cpuMs; ;) {
+    await delay(idleWindowMs);
+    const now = usageOf(pid).cpuMs;
+    if (now - before < idleWindowMs * idleShare) return;
+    before = now;
+    if (performance.now() > end) throw new Error(`process ${pid} is not idle after ${limitMs} ms: something else keeps it busy`);
+  }
 }
 
 /** Lets the kernel measure the peak anew. False where we may not: then it stays that since the start. */

@@ -1,6 +1,7 @@
 /** The changes whose cost is measured, one kind a scenario. Each knows how to recognise itself in what a proxy receives. */
 import * as types from '../streams/types.ts';
 import type { Change } from './edit.ts';
+import type { Mark } from './mark.ts';
 import {
   clusterOf,
   endpointsPerService,
@@ -26,8 +27,8 @@ export interface ChangeScenario {
   readonly title: string;
   /** Makes what the changes from `first` on need; not measured. */
   readonly prepare?: (first: number, count: number) => Change;
-  /** The nth change, from 0; all differ. */
-  readonly change: (n: number) => Change;
+  /** The nth change of the run, of which the first of this kind was `first`; all differ. */
+  readonly change: (n: number, first: number) => Change;
   /** Undoes what would stand in the way of other scenarios; not measured. */
   readonly restore?: (n: number) => Change;
   /** Too large to be measured several times. */
@@ -248,7 +249,14 @@ function sidecarChanges(size: MeshSize): ChangeScenario {
   });
   const name = 'sidecar';
   const title = 'one Sidecar changes';
-  if (size.layout === 'sidecars') return { name, title, change };
+  if (size.layout === 'sidecars') {
+    const restore = (n: number): Change => ({
+      edit: { put: [{ object: object([]) }] },
+      mark: { kind: 'removed', types: [types.clusters], names: [clusterIn(other(n))] },
+      concerns,
+    });
+    return { name, title, change, restore };
+  }
   return {
     name,
     title,
@@ -269,26 +277,34 @@ function sidecarChanges(size: MeshSize): ChangeScenario {
 
 /** A namespace of one service leaves the mesh and comes back: its label is what MeshConfig's `discoverySelectors` ask for. */
 const namespaceLabelChanges: ChangeScenario = (() => {
-  const namespace = 'labelled';
-  const service = namedService('labelled', namespace, '10.228.0.1', ['10.228.1.1', '10.228.1.2']);
-  const names = [clusterOfService(service)];
-  const labelled = (labels: Readonly<Record<string, string>>): Item => ({ object: namespaceManifest(namespace, labels) });
+  // One for each server and size: the last one may have been left hidden.
+  const namespaceFor = (first: number): string => `labelled-${mark(first)}`;
+  const serviceFor = (first: number): MeshService =>
+    namedService('labelled', namespaceFor(first), '10.228.0.1', ['10.228.1.1', '10.228.1.2']);
+  const labelled = (first: number, labels: Readonly<Record<string, string>>): Item => ({
+    object: namespaceManifest(namespaceFor(first), labels),
+  });
+  const markFor = (kind: 'names' | 'removed', first: number): Mark => ({
+    kind,
+    types: [types.clusters],
+    names: [clusterOfService(serviceFor(first))],
+  });
   return {
     name: 'namespace-label',
     title: 'the label of one namespace changes, which takes it out of the mesh or into it',
-    prepare: () => ({
-      edit: { put: [labelled({}), { service }] },
-      mark: { kind: 'names', types: [types.clusters], names },
+    prepare: (first) => ({
+      edit: { put: [labelled(first, {}), { service: serviceFor(first) }] },
+      mark: markFor('names', first),
       concerns: everyone,
     }),
-    change: (n) =>
-      n % 2 === 0
-        ? {
-            edit: { put: [labelled({ [hiddenLabel]: 'yes' })] },
-            mark: { kind: 'removed', types: [types.clusters], names },
-            concerns: everyone,
-          }
-        : { edit: { put: [labelled({})] }, mark: { kind: 'names', types: [types.clusters], names }, concerns: everyone },
+    change: (n, first) => {
+      const hides = (n - first) % 2 === 0;
+      return {
+        edit: { put: [labelled(first, hides ? { [hiddenLabel]: 'yes' } : {})] },
+        mark: markFor(hides ? 'removed' : 'names', first),
+        concerns: everyone,
+      };
+    },
   };
 })();
 

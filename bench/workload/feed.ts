@@ -19,4 +19,6 @@ export interface Feed extends AsyncDisposable {
   replacePod(size: MeshSize, service: number, n: number): Promise<void>;
   /** A token of the workload's service account; undefined where only the server that was started can make one. */
   readonly token?: (proxy: SimulatedProxy) => Promise<string>;
+  /** The mesh's root certificates in PEM, where a control plane publishes them for pods. */
+  readonly roots?: () => Promise<string>;
 }

@@ -84,6 +84,24 @@ export class KubernetesFeed implements Feed {
     return podToken(this.#api, pod);
   };
 
+  /** ConfigMap `istio-ca-root-cert`, which the control plane writes into every namespace. */
+  roots = async (): Promise<string> => {
+    const [namespace = rootNamespace] = [...this.#namespaces].filter((name) => name !== rootNamespace);
+    const name = 'istio-ca-root-cert';
+    return eventually(
+      `ConfigMap ${name} in namespace ${namespace}`,
+      async () => {
+        const found = await this.#api.find<KubeObject & { readonly data?: Readonly<Record<string, string>> }>({
+          apiVersion: 'v1',
+          kind: 'ConfigMap',
+          metadata: { name, namespace },
+        });
+        return found?.data?.['root-cert.pem'];
+      },
+      30_000,
+    );
+  };
+
   async #prepareNode(): Promise<void> {
     const nodes = await this.#api.request<{ items: KubeObject[] }>({ path: '/api/v1/nodes' });
     const other = nodes.items.find(({ metadata }) => metadata.name !== defaultNode);

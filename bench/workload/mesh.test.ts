@@ -29,7 +29,7 @@ test.each(layouts)('the manifests of layout %s are what they should be, and the 
   expect(kinds['Namespace']?.length).toBe({ default: 11, namespaces: 16, sidecars: 11 }[layout]);
   expect(kinds['Sidecar']?.length ?? 0).toBe(layout === 'sidecars' ? 10 : 0);
   const changes = changeScenarios(sized, 5).flatMap(({ prepare, change }) => [
-    change(5),
+    change(5, 5),
     ...(prepare === undefined ? [] : [prepare(5, 2)]),
   ]);
   const changed = manifests(changes.flatMap(({ edit }) => edit.put ?? []));
@@ -51,7 +51,7 @@ test('each change is marked by something that the mesh does not hold, and by no 
   expect(all.map(({ name }) => name)).toEqual(changeNames);
   const texts = all.flatMap(({ name, change }) =>
     // A Sidecar shows services that are there, to a namespace that had not seen them; a label hides what others have.
-    name === 'sidecar' || name === 'namespace-label' ? [] : Array.from({ length: 200 }, (_, n) => marksOf(change(n))).flat(),
+    name === 'sidecar' || name === 'namespace-label' ? [] : Array.from({ length: 200 }, (_, n) => marksOf(change(n, 0))).flat(),
   );
   texts.push(
     ...Array.from({ length: 200 }, (_, n) => [movedEndpoint(size, 0, n, 202).address, movedEndpoint(size, 0, n, 201).address]).flat(),
@@ -74,9 +74,9 @@ test('with a Sidecar in each namespace a change concerns only those that see it,
   const proxies = simulatedProxies(sidecars);
   expect(namespaceNames(sidecars)).toHaveLength(10);
   for (const { change } of changeScenarios(sidecars, 3))
-    for (let n = 0; n < 50; n++) expect(proxies.filter(change(n).concerns).length).toBeGreaterThan(0);
+    for (let n = 0; n < 50; n++) expect(proxies.filter(change(n, 0).concerns).length).toBeGreaterThan(0);
   const [endpoint] = changeScenarios(sidecars, 3);
-  expect(proxies.filter((proxy) => endpoint?.change(3).concerns(proxy))).toHaveLength(1);
+  expect(proxies.filter((proxy) => endpoint?.change(3, 0).concerns(proxy))).toHaveLength(1);
 });
 
 test('a size that cannot be is refused in words', () => {

@@ -1,10 +1,9 @@
 /** Answers the debug types of ADS from the views of the debug API. */
-import { create, toBinary, type Registry } from '@bufbuild/protobuf';
+import { create } from '@bufbuild/protobuf';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { ClientConfigSchema, ConfigStatus, type ClientConfig } from '#gen/envoy/service/status/v3/csds_pb.js';
 import { encode } from '../wire/encode.ts';
-import { fromJson } from '../wire/json.ts';
-import { debugConfigDumpType, debugSyncType, debugType, messageName, typeUrlOf } from '../wire/types.ts';
+import { debugConfigDumpType, debugSyncType, debugType, typeUrlOf } from '../wire/types.ts';
 import type { DebugAnswer, DebugRequest, DebugResource, DebugSource } from '../xds/debug.ts';
 import type { StreamStatus, TypeStatus } from '../xds/source.ts';
 import { debugPages, inNamespace, type DebugPage } from './debug-pages.ts';
@@ -13,7 +12,6 @@ import type { AdminViews } from './views.ts';
 
 export class AdsDebug implements DebugSource {
   readonly #views: AdminViews;
-  readonly #registry: Registry;
   readonly #pages: ReadonlyMap<string, DebugPage>;
 
   readonly #systemNamespace: string;
@@ -23,10 +21,9 @@ export class AdsDebug implements DebugSource {
    * `systemNamespace`: the control plane's own. Whoever has an identity there, or in the mesh's root namespace, may see all. `onRequest` is told of each
    * request, for the log.
    */
-  constructor(views: AdminViews, registry: Registry, systemNamespace: string, onRequest: (request: DebugRequest) => void) {
+  constructor(views: AdminViews, systemNamespace: string, onRequest: (request: DebugRequest) => void) {
     this.#systemNamespace = systemNamespace;
     this.#views = views;
-    this.#registry = registry;
     this.#onRequest = onRequest;
     this.#pages = new Map(debugPages(views).map((page) => [page.name, page]));
   }
@@ -64,14 +61,8 @@ export class AdsDebug implements DebugSource {
   /** The sections of Envoy's dump; none when there is no such proxy, as istiod has it. */
   async #dump(proxy: string, only: string | undefined): Promise<DebugResource[]> {
     const stream = proxy === '' ? undefined : findStream(inNamespace(this.#views.streams(), only), proxy);
-    const dump = stream === undefined ? undefined : await this.#views.dump(stream.subscription.connectionId, {});
-    return (dump?.configs ?? []).map(({ '@type': typeUrl, ...section }) => {
-      const parsed = fromJson(typeUrl, section, this.#registry);
-      if ('problems' in parsed) throw new Error(`${typeUrl}: ${parsed.problems.map((p) => `${p.path} ${p.message}`).join('; ')}`);
-      const desc = this.#registry.getMessage(messageName(typeUrl));
-      if (desc === undefined) throw new Error(`unknown type ${typeUrl}`);
-      return { name: '', typeUrl, bytes: toBinary(desc, parsed.message) };
-    });
+    const sections = stream === undefined ? undefined : await this.#views.dumpMessages(stream.subscription.connectionId);
+    return (sections ?? []).map(({ typeUrl, value }) => ({ name: '', typeUrl, bytes: value }));
   }
 }
 

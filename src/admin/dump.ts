@@ -45,42 +45,58 @@ export interface DumpSection extends JsonObject {
 
 /** The parts must be settled. Whole route tables, also where the proxy takes their virtual hosts one by one; private keys are `[redacted]`. */
 export function configDump(subject: DumpSubject, options: DumpOptions): ConfigDump {
-  if (options.types !== undefined) return { configs: options.types.flatMap((type) => resourcesOf(subject, type, options)) };
-  const dump = (type: TypeUrl, wrap: (resource: DumpedResource) => JsonObject): JsonObject[] =>
-    dumped(subject, type, options).map((r) => ({ ...wrap(r), ...(r.objects === undefined ? {} : { made_from: [...r.objects] }) }));
-  return {
-    configs: [
-      section('ClustersConfigDump', {
-        dynamic_active_clusters: dump(clusterType, (r) => ({ version_info: r.version, cluster: r.json })),
-      }),
-      section('ListenersConfigDump', {
-        dynamic_listeners: dump(listenerType, (r) => ({ name: r.name, active_state: { version_info: r.version, listener: r.json } })),
-      }),
-      section('RoutesConfigDump', {
-        dynamic_route_configs: dump(routeType, (r) => ({ version_info: r.version, route_config: r.json })),
-      }),
-      ...(options.endpoints === true
-        ? [
-            section('EndpointsConfigDump', {
-              dynamic_endpoint_configs: dump(endpointType, (r) => ({ version_info: r.version, endpoint_config: r.json })),
-            }),
-          ]
-        : []),
-      section('SecretsConfigDump', {
-        dynamic_active_secrets: dump(secretType, (r) => ({ name: r.name, version_info: r.version, secret: withoutKey(r.json) })),
-      }),
-    ],
-  };
+  const steps = dumpSteps(subject, options);
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+  }
 }
 
-/** A name table is one resource, whatever it is put together from. */
-function resourcesOf(subject: DumpSubject, type: TypeUrl, options: DumpOptions): DumpSection[] {
-  if (type !== nameTableType) {
-    return dumped(subject, type, options).map(({ json }) => ({ '@type': type, ...(type === secretType ? withoutKey(json) : json) }));
+/** Milliseconds of a clock that never goes back, and what gives others a turn. */
+export interface Turns {
+  now(): number;
+  pause(): Promise<void>;
+}
+
+const turnMs = 10;
+
+/** The same in turns: that of thousands of services takes a second. The parts must be settled when it is called, and may change while it goes on. */
+export async function configDumpInTurns(subject: DumpSubject, options: DumpOptions, turns: Turns): Promise<ConfigDump> {
+  const steps = dumpSteps(subject, options);
+  for (;;) {
+    for (const end = turns.now() + turnMs; turns.now() < end;) {
+      const step = steps.next();
+      if (step.done === true) return step.value;
+    }
+    await turns.pause();
   }
-  if (!subject.parts.some((part) => part.table(type) !== undefined)) return [];
-  const entries = [...resourcesSeen(subject, type).values()].map((resource) => resource.bytes);
-  return [{ '@type': type, ...jsonOf(type, concat(...entries), options.registry) }];
+}
+
+/** Reads the parts in its first step, and pauses after each resource. */
+function* dumpSteps(subject: DumpSubject, options: DumpOptions): Generator<void, ConfigDump> {
+  const types = options.types ?? [clusterType, listenerType, routeType, ...(options.endpoints === true ? [endpointType] : []), secretType];
+  const read = new Map([...types, virtualHostType].map((type) => [type, readResources(subject, type, options)]));
+  const hasNames = subject.parts.some((part) => part.table(nameTableType) !== undefined);
+  yield;
+  const configs: DumpSection[] = [];
+  for (const type of types) {
+    const resources = read.get(type) ?? [];
+    if (type === nameTableType) {
+      // One resource, whatever it is put together from.
+      if (hasNames) configs.push({ '@type': type, ...jsonOf(type, concat(...resources.map((r) => r.bytes)), options.registry) });
+      continue;
+    }
+    const hosts =
+      type === routeType ? yield* virtualHostsByTable(read.get(virtualHostType) ?? [], options) : new Map<string, JsonObject[]>();
+    const dumped: DumpedResource[] = [];
+    for (const resource of resources) {
+      dumped.push(dumpResource(type, resource, hosts, options));
+      yield;
+    }
+    if (options.types === undefined) configs.push(sectionOf(type, dumped));
+    else configs.push(...dumped.map(({ json }) => ({ '@type': type, ...json })));
+  }
+  return { configs };
 }
 
 interface DumpedResource {
@@ -90,34 +106,74 @@ interface DumpedResource {
   readonly objects: Explanation['objects'] | undefined;
 }
 
-function dumped(subject: DumpSubject, type: TypeUrl, options: DumpOptions): DumpedResource[] {
-  const hosts = type === routeType ? virtualHostsByTable(subject, options) : new Map<string, JsonObject[]>();
-  return [...resourcesSeen(subject, type).values()].sort(byName).map((resource) => {
-    const json = jsonOf(type, resource.bytes, options.registry);
-    const own = hosts.get(resource.name);
-    const fixed = listOf(json['virtual_hosts']);
-    if (own !== undefined) json['virtual_hosts'] = options.vhds === true ? [...fixed, ...own] : [...own, ...fixed];
-    if (options.vhds === true && resource.vhds === true) json['vhds'] = vhdsByAds;
-    const objects = options.explain === true ? (subject.explain(type, resource.name)?.objects ?? []) : undefined;
-    return { name: resource.name, version: resource.version, json: { '@type': type, ...json }, objects };
-  });
+type ReadResource = EncodedResource & { readonly objects?: Explanation['objects'] };
+
+/** In the order of names. What they hold does not change any more. */
+function readResources(subject: DumpSubject, type: TypeUrl, { explain }: DumpOptions): ReadResource[] {
+  const resources = [...resourcesSeen(subject, type).values()].sort(byName);
+  return explain === true ? resources.map((r) => ({ ...r, objects: subject.explain(type, r.name)?.objects ?? [] })) : resources;
+}
+
+function dumpResource(
+  type: TypeUrl,
+  resource: ReadResource,
+  hosts: ReadonlyMap<string, JsonObject[]>,
+  options: DumpOptions,
+): DumpedResource {
+  const json = jsonOf(type, resource.bytes, options.registry);
+  const own = hosts.get(resource.name);
+  const fixed = listOf(json['virtual_hosts']);
+  if (own !== undefined) json['virtual_hosts'] = options.vhds === true ? [...fixed, ...own] : [...own, ...fixed];
+  if (options.vhds === true && resource.vhds === true) json['vhds'] = vhdsByAds;
+  const shown = type === secretType ? withoutKey(json) : json;
+  return { name: resource.name, version: resource.version, json: { '@type': type, ...shown }, objects: resource.objects };
 }
 
 /** As the streams append it. */
 const vhdsByAds: JsonObject = { config_source: { ads: {}, initial_fetch_timeout: '0s', resource_api_version: 'V3' } };
 
 /** Resources `<table>/<host>`, with the name that they have in a whole table. */
-function virtualHostsByTable(subject: DumpSubject, options: DumpOptions): Map<string, JsonObject[]> {
+function* virtualHostsByTable(resources: readonly ReadResource[], options: DumpOptions): Generator<void, Map<string, JsonObject[]>> {
   const byTable = new Map<string, JsonObject[]>();
-  for (const resource of [...resourcesSeen(subject, virtualHostType).values()].sort(byName)) {
+  for (const resource of resources) {
     const slash = resource.name.indexOf('/');
     const table = resource.name.slice(0, slash);
     const hostName = options.vhds === true ? resource.name : resource.name.slice(slash + 1);
     const host: JsonObject = { name: hostName, ...jsonOf(virtualHostType, resource.bytes, options.registry) };
-    if (options.explain === true) host['made_from'] = [...(subject.explain(virtualHostType, resource.name)?.objects ?? [])];
-    byTable.set(table, [...(byTable.get(table) ?? []), host]);
+    if (resource.objects !== undefined) host['made_from'] = [...resource.objects];
+    const known = byTable.get(table);
+    if (known === undefined) byTable.set(table, [host]);
+    else known.push(host);
+    yield;
   }
   return byTable;
+}
+
+function sectionOf(type: TypeUrl, resources: readonly DumpedResource[]): DumpSection {
+  const all = (wrap: (resource: DumpedResource) => JsonObject): JsonObject[] =>
+    resources.map((r) => ({ ...wrap(r), ...(r.objects === undefined ? {} : { made_from: [...r.objects] }) }));
+  switch (type) {
+    case clusterType:
+      return section('ClustersConfigDump', {
+        dynamic_active_clusters: all((r) => ({ version_info: r.version, cluster: r.json })),
+      });
+    case listenerType:
+      return section('ListenersConfigDump', {
+        dynamic_listeners: all((r) => ({ name: r.name, active_state: { version_info: r.version, listener: r.json } })),
+      });
+    case routeType:
+      return section('RoutesConfigDump', {
+        dynamic_route_configs: all((r) => ({ version_info: r.version, route_config: r.json })),
+      });
+    case endpointType:
+      return section('EndpointsConfigDump', {
+        dynamic_endpoint_configs: all((r) => ({ version_info: r.version, endpoint_config: r.json })),
+      });
+    default:
+      return section('SecretsConfigDump', {
+        dynamic_active_secrets: all((r) => ({ name: r.name, version_info: r.version, secret: r.json })),
+      });
+  }
 }
 
 /** What the proxy sees, by name: a later part's resource or `hides` covers the same name of the earlier ones. */

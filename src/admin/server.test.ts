@@ -21,6 +21,7 @@ function server(views: Partial<AdminViews> = {}): FastifyInstance {
       services: () => [],
       endpoints: () => [],
       dump: async () => undefined,
+      dumpMessages: async () => undefined,
       objects: () => [],
       meshConfig: () => defaultMeshConfig,
       clusters: () => [],
@@ -36,8 +37,8 @@ function server(views: Partial<AdminViews> = {}): FastifyInstance {
 test('/metrics and /version are for everybody, the debug API for callers on this machine', async () => {
   const app = server();
   const remoteAddress = '10.1.2.3';
-  for (const url of ['/metrics', '/version']) expect((await app.inject({ url, remoteAddress })).statusCode).toBe(200);
-  for (const url of ['/debug', '/debug/syncz', '/debug/config_dump?proxyID=x', '/scopez']) {
+  for (const url of ['/metrics', '/version', '//version']) expect((await app.inject({ url, remoteAddress })).statusCode).toBe(200);
+  for (const url of ['/debug', '/debug/syncz', '//debug//syncz', '/debug/config_dump?proxyID=x', '/scopez']) {
     expect((await app.inject({ url, remoteAddress })).statusCode, url).toBe(403);
   }
   expect(logged.at(-1)).toContain('10.1.2.3');

@@ -1,3 +1,4 @@
+import type { Any } from '@bufbuild/protobuf/wkt';
 import type { MeshConfig } from '../apis/mesh-config.ts';
 import type { ConfigObject } from '../apis/object.ts';
 import type { Problem } from '../apis/problem.ts';
@@ -19,6 +20,8 @@ export interface AdminViews {
    * a change is being translated.
    */
   dump(connectionId: string, request: DumpRequest): Promise<ConfigDump | undefined>;
+  /** The sections of Envoy's dump as messages, without endpoints; as `dump` in all else. */
+  dumpMessages(connectionId: string): Promise<readonly Any[] | undefined>;
   /** Every object that was read. */
   objects(): Iterable<ConfigObject>;
   /** With its defaults. */

@@ -13,6 +13,8 @@ export interface KindSchema<K extends string = string, S extends TSchema = TSche
   /** Whether `ConfigObject.spec` is the object's `spec` or, for kinds without one, the object without type and metadata. */
   readonly body: 'spec' | 'object';
   readonly schema: S;
+  /** What is read of `status`, of kinds whose body is `spec`; absent: nothing. A status that does not fit is as none. */
+  readonly status?: TSchema;
   /** Where `spec` itself may not be left out. */
   readonly specRequired?: boolean;
   /**
@@ -79,7 +81,7 @@ export function securityKind<K extends string, S extends TSchema>({ columns = []
 
 /** A kind of Kubernetes itself, declared by the fields that the mesh reads. */
 export function kubernetesKind<K extends string, S extends TSchema>(
-  kind: Pick<KindSchema<K, S>, 'kind' | 'plural' | 'group' | 'schema' | 'body'> & Partial<Pick<KindSchema, 'scope'>>,
+  kind: Pick<KindSchema<K, S>, 'kind' | 'plural' | 'group' | 'schema' | 'body'> & Partial<Pick<KindSchema, 'scope' | 'status'>>,
 ): KindSchema<K, S> {
   return { scope: 'Namespaced', versions: ['v1'], unknownFields: 'ignore', ...kind };
 }

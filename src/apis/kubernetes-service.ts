@@ -35,7 +35,12 @@ export const kubernetesServiceSpec = message({
   ipFamilies: list(string()),
 });
 export type KubernetesServiceSpec = Spec<typeof kubernetesServiceSpec>;
-export type KubernetesService = ConfigObject<'Service', KubernetesServiceSpec>;
+
+export const kubernetesServiceStatus = message({
+  loadBalancer: message({ ingress: list(message({ ip: string(), hostname: string() })) }),
+});
+type KubernetesServiceStatus = Spec<typeof kubernetesServiceStatus>;
+export type KubernetesService = ConfigObject<'Service', KubernetesServiceSpec> & { readonly status?: KubernetesServiceStatus };
 
 export const kubernetesService = kubernetesKind({
   kind: 'Service',
@@ -43,4 +48,5 @@ export const kubernetesService = kubernetesKind({
   group: '',
   body: 'spec',
   schema: kubernetesServiceSpec,
+  status: kubernetesServiceStatus,
 });

@@ -1,15 +1,14 @@
 /** MeshConfig from its YAML text, with every default resolved. */
-import { parseDocument } from 'yaml';
 import { parseDuration } from '../lib/duration.ts';
 import { suggest } from '../lib/suggest.ts';
 import type { ConfigMap } from './config-map.ts';
-import { beyondLimits } from './limits.ts';
 import { defaultMeshConfig, meshConfig, type MeshConfig, type MeshConfigSpec, proxyConfig } from './mesh-config.ts';
 import { keyOf, objectKey, type ObjectKey, type Origin } from './object.ts';
 import { originOf } from './parse.ts';
 import type { Problem } from './problem.ts';
 import { isObject, quote, readStructure, type Report } from './structure.ts';
 import { checkLocality } from './validation/traffic-policy.ts';
+import { readYamlMap } from './yaml-text.ts';
 
 export interface ParsedMeshConfig {
   /** The defaults where the text is refused. */
@@ -68,9 +67,6 @@ const untranslatedProxyFields = [
   'zipkinAddress',
 ];
 
-/** A larger text than any real mesh has. */
-const maxTextLength = 1024 * 1024;
-
 /** `object` names the ConfigMap or file in problems. Never throws. */
 export function parseMeshConfig(
   text: string,
@@ -94,39 +90,14 @@ export function meshConfigOf(configMap: ConfigMap): ParsedMeshConfig {
 }
 
 function readText(text: string, report: Report): MeshConfigSpec | undefined {
-  if (text.length > maxTextLength) {
-    report('', `has more than ${maxTextLength} characters`);
-    return undefined;
-  }
-  const value = readYaml(text, report);
+  const value = readYamlMap(text, report);
   if (value === undefined) return undefined;
-  if (!isObject(value)) {
-    report('', `must be a map; found ${quote(value)}`);
-    return undefined;
-  }
-  const beyond = beyondLimits(value);
-  if (beyond !== undefined) {
-    report('', beyond);
-    return undefined;
-  }
   reportUnread(value, '', meshConfig, untranslatedMeshFields, report);
   const { defaultConfig } = value;
   if (isObject(defaultConfig)) reportUnread(defaultConfig, 'defaultConfig.', proxyConfig, untranslatedProxyFields, report);
   const spec = readStructure(meshConfig, value, '', 'ignore', report) as MeshConfigSpec | undefined;
   if (spec !== undefined) checkValues(spec, report);
   return spec;
-}
-
-/** An empty text is an empty MeshConfig. */
-function readYaml(text: string, report: Report): unknown {
-  try {
-    const document = parseDocument(text, { merge: true, prettyErrors: true, logLevel: 'silent' });
-    for (const error of document.errors) report('', error.message.split('\n')[0] ?? '');
-    return document.errors.length > 0 ? undefined : ((document.toJS({ maxAliasCount: 100 }) as unknown) ?? {});
-  } catch (error) {
-    report('', error instanceof RangeError ? 'is nested too deeply' : error instanceof Error ? error.message : String(error));
-    return undefined;
-  }
 }
 
 function reportUnread(

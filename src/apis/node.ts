@@ -1,9 +1,9 @@
 import type { ConfigObject } from './object.ts';
 import { kubernetesKind } from './kind.ts';
-import { message, type Spec } from './schema.ts';
+import { list, message, type Spec, string } from './schema.ts';
 
-/** A node speaks by its topology labels alone: they are the locality of its pods. */
-export const nodeBody = message({});
+/** A node speaks by its topology labels, which are the locality of its pods, and by the addresses at which a NodePort is reached from elsewhere. */
+export const nodeBody = message({ status: message({ addresses: list(message({ type: string(), address: string() })) }) });
 export type NodeBody = Spec<typeof nodeBody>;
 export type Node = ConfigObject<'Node', NodeBody>;
 

@@ -28,6 +28,8 @@ export interface ConfigObject<K extends string = string, S = unknown> {
   readonly generation?: number;
   /** `spec` of the kinds that have one; for Secret and ConfigMap the object without its metadata. */
   readonly spec: S;
+  /** Of the few kinds whose status says where something can be reached. */
+  readonly status?: unknown;
   readonly origin: Origin;
   /**
    * Stands in for an object of a security kind that is refused and has no earlier version: it holds at most the selector, and protects as much as

@@ -83,11 +83,13 @@ function parse(raw: unknown, origin: Origin, report: Report): ConfigObject | und
   const spec = readBody(raw, definition, report);
   if (meta === undefined || spec === undefined) return undefined;
   const { resourceVersion, ...names } = meta;
+  const status = readStatus(raw, definition);
   const object: ConfigObject = {
     kind,
     apiVersion,
     ...names,
     spec,
+    ...(status !== undefined && { status }),
     origin: resourceVersion === undefined || origin.file !== undefined ? origin : { ...origin, resourceVersion },
   };
   return isValid(object, report) ? object : undefined;
@@ -105,6 +107,12 @@ function readBody(raw: Record<string, unknown>, definition: KindSchema, report: 
     return undefined;
   }
   return readStructure(definition.schema, spec === undefined ? {} : spec, 'spec', definition.unknownFields, report);
+}
+
+/** A status is another component's word, not the user's: nobody is told of what is wrong with it. */
+function readStatus({ status }: Record<string, unknown>, { status: schema }: KindSchema): unknown {
+  if (schema === undefined || !isObject(status)) return undefined;
+  return readStructure(schema, status, 'status', 'ignore', () => undefined);
 }
 
 const topLevel = ['apiVersion', 'kind', 'metadata', 'spec', 'status'];

@@ -12,10 +12,13 @@ export interface DriverOptions {
   readonly now: () => number;
   /** What is asked for, and what the replicas report: looked up before each decision. */
   readonly request: () => Facts['request'];
-  readonly replicas: () => Facts['replicas'];
+  readonly replicas: () => readonly ListedReplica[] | undefined;
+  /** False for one whose pod is gone: it serves nobody any more. One that is only cut off may. */
+  readonly replicaExists: (name: string) => boolean;
   readonly exists: Facts['exists'];
   readonly newRoot: Facts['newRoot'];
   readonly patienceMs: number;
+  readonly missingMs: number;
   readonly leafMs: number;
   readonly renewalFraction: number;
   /** Something has happened. */
@@ -24,6 +27,8 @@ export interface DriverOptions {
   readonly onStatus: (status: CaStatus, signal: AbortSignal) => Promise<void>;
   readonly onFault: (error: unknown) => void;
 }
+
+export type ListedReplica = Omit<ReplicaFacts, 'knownMs'>;
 
 /** While a rotation is under way time alone may end a phase. */
 const rotatingMs = 1_000;
@@ -35,8 +40,8 @@ export class RotationDriver {
   readonly #options: DriverOptions;
   #woken = Promise.withResolvers<void>();
   #told = '';
-  /** Replicas that were seen, with what they said last. One that is no longer in the list is gone for as long as its proxies may need to come back. */
-  readonly #seen = new Map<string, { facts: ReplicaFacts; atMs: number }>();
+  /** Replicas as they were last listed. One that is listed no more counts as gone for as long as its proxies may be on their way, or still with it. */
+  readonly #seen = new Map<string, { readonly facts: ListedReplica; readonly sinceMs: number; readonly untilMs: number }>();
 
   constructor(options: DriverOptions) {
     this.#options = options;
@@ -77,13 +82,13 @@ export class RotationDriver {
 
   /** True: there may be more to do. */
   async #step(signal: AbortSignal): Promise<boolean> {
-    const { store, now, request, exists, newRoot, patienceMs, leafMs, renewalFraction, onStep, onStatus } = this.#options;
+    const { store, now, request, exists, newRoot, patienceMs, missingMs, leafMs, renewalFraction, onStep, onStatus } = this.#options;
     const { plugged, given, view } = store;
     if (plugged === undefined) return false;
     await store.repair(signal);
     const facts: Facts = {
       ...{ now: now(), given, plugged, request: request(), replicas: this.#replicas() },
-      ...{ exists, newRoot, patienceMs, leafMs, renewalFraction },
+      ...{ exists, newRoot, patienceMs, missingMs, leafMs, renewalFraction },
     };
     const decision = decide(view, facts);
     if (decision !== undefined) {
@@ -101,18 +106,20 @@ export class RotationDriver {
   }
 
   #replicas(): readonly ReplicaFacts[] | undefined {
-    const { replicas, clock, patienceMs } = this.#options;
+    const { replicas, replicaExists, clock, patienceMs } = this.#options;
     const listed = replicas();
     if (listed === undefined) return undefined;
     const now = clock.now();
-    for (const facts of listed) this.#seen.set(facts.name, { facts, atMs: now });
+    for (const facts of listed) {
+      this.#seen.set(facts.name, { facts, sinceMs: this.#seen.get(facts.name)?.sinceMs ?? now, untilMs: now });
+    }
     const names = new Set(listed.map(({ name }) => name));
-    const gone: ReplicaFacts[] = [];
-    for (const [name, { facts, atMs }] of this.#seen) {
-      if (names.has(name)) continue;
-      if (now - atMs < patienceMs) gone.push({ ...facts, live: false });
+    const known: ReplicaFacts[] = [];
+    for (const [name, { facts, sinceMs, untilMs }] of this.#seen) {
+      if (names.has(name)) known.push({ ...facts, knownMs: now - sinceMs });
+      else if (now - untilMs < patienceMs || replicaExists(name)) known.push({ ...facts, live: false, knownMs: now - sinceMs });
       else this.#seen.delete(name);
     }
-    return [...listed, ...gone];
+    return known;
   }
 }

@@ -1,5 +1,5 @@
 /** The certificate authority of a state folder: a plugged-in one in `cacerts/`, else a root of our own in `ca/`. */
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { CredentialFault } from '../identity/fault.ts';
 import { readStateFile, replaceStateFile } from '../identity/privatefile.ts';
@@ -83,7 +83,12 @@ function stateFile(folder: string): string {
 function readKept(folder: string): CaState | undefined {
   const file = stateFile(folder);
   const text = readStateFile(file, 'secret');
-  if (text === undefined || readStateFile(join(folder, keyName), 'secret') === undefined) return undefined;
+  if (text === undefined) return undefined;
+  if (readStateFile(join(folder, keyName), 'secret') === undefined) {
+    // It would be of the new root as little as the key was.
+    rmSync(file);
+    return undefined;
+  }
   let data: unknown;
   try {
     data = JSON.parse(text);

@@ -12,12 +12,12 @@ export interface Lagging {
 }
 
 export interface CaReport {
-  /** When the replica began, in milliseconds since 1970. */
-  readonly since: number;
   /** Version of the roots that this replica gives out; what is said of `roots` is said of these. */
   readonly bundle: string;
   /** Generation of its signer; what is said of `leaves` is said of this one. */
   readonly signer: string;
+  /** A rotation is under way here too: only then it is looked at who lags. */
+  readonly rotating: boolean;
   /** Connected proxies that get their secrets from us. */
   readonly proxies: number;
   /** Connected proxies with an agent of their own, which tell nobody what they have accepted. */
@@ -48,9 +48,9 @@ export function parseReport(text: string | undefined): CaReport | undefined {
     const value = JSON.parse(text) as Partial<CaReport> | null;
     if (value === null || typeof value.bundle !== 'string' || typeof value.signer !== 'string') return undefined;
     return {
-      since: value.since ?? 0,
       bundle: value.bundle,
       signer: value.signer,
+      rotating: value.rotating === true,
       proxies: value.proxies ?? 0,
       agents: value.agents ?? 0,
       roots: value.roots ?? { count: 0, names: [] },

@@ -27,6 +27,8 @@ export interface ReplicaFacts {
   readonly name: string;
   /** Its record is renewed. Of one that is gone only the proxies count that were lagging. */
   readonly live: boolean;
+  /** How long whoever decides has known it. */
+  readonly knownMs: number;
   readonly report: CaReport | undefined;
 }
 
@@ -45,11 +47,15 @@ export interface Facts {
    * How long is waited for what cannot be seen: copies of the roots that are mounted, and proxies that come back after a replica has gone or begun.
    */
   readonly patienceMs: number;
+  /** A proxy that has gone is not waited for any longer in one phase: its certificate has ended, or it was stopped for good. */
+  readonly missingMs: number;
   /** Life of the leaves that proxies get over SDS. */
   readonly leafMs: number;
   /** A self-signed root is replaced when this part of its life is left. */
   readonly renewalFraction: number;
 }
+
+export type ProgressFacts = Pick<Facts, 'now' | 'replicas' | 'patienceMs' | 'missingMs' | 'leafMs'>;
 
 export interface Decision {
   readonly state: CaState;
@@ -169,32 +175,30 @@ function sign(view: CaView, rotation: Rotation, now: number): Decision | undefin
 }
 
 /** Why the next phase does not begin. Nothing is assumed: what is not known is waited for. */
-export function progressOf(
-  view: CaView,
-  { now, replicas, patienceMs, leafMs }: Pick<Facts, 'now' | 'replicas' | 'patienceMs' | 'leafMs'>,
-): Progress {
+export function progressOf(view: CaView, { now, replicas, patienceMs, missingMs, leafMs }: ProgressFacts): Progress {
   const { state } = view;
   if (!isRotating(state)) return { waits: [], lagging: [] };
   const waits: string[] = [];
-  const lagging = new Set(state.missing);
+  const began = (state.phase === 'signing' ? state.rotation?.signingAt : state.rotation?.stagedAt) ?? now;
+  const missing = now < began + missingMs ? state.missing : [];
+  const lagging = new Set(missing);
   if (replicas === undefined) waits.push('it is not known which replicas there are');
-  for (const { name, live, report } of replicas ?? []) {
+  for (const { name, live, knownMs, report } of replicas ?? []) {
     if (!live) {
       waits.push(`replica ${name} is gone; its proxies are given time to come back to another`);
       continue;
     }
-    if (report?.bundle !== view.version || report.signer !== view.authority.generation) {
+    if (report?.rotating !== true || report.bundle !== view.version || report.signer !== view.authority.generation) {
       waits.push(`replica ${name} does not follow yet`);
       continue;
     }
-    const settled = report.since + patienceMs;
-    if (now < settled) waits.push(`replica ${name} has just begun; proxies are given time to come to it until ${time(settled)}`);
+    if (knownMs < patienceMs) waits.push(`replica ${name} has just begun; proxies are given time to come to it`);
     const late: Lagging = state.phase === 'signing' ? report.leaves : report.roots;
     for (const proxy of late.names) lagging.add(proxy);
     if (late.count > 0) waits.push(`${count(late.count, 'proxy', 'proxies')} of replica ${name}: ${listed(late.names, late.count)}`);
   }
-  if (state.missing.length > 0) {
-    waits.push(`${count(state.missing.length, 'proxy', 'proxies')} no longer connected: ${listed(state.missing, state.missing.length)}`);
+  if (missing.length > 0) {
+    waits.push(`${count(missing.length, 'proxy', 'proxies')} no longer connected: ${listed(missing, missing.length)}`);
   }
   if (state.phase === 'signing') return retirement(view, now, leafMs, { waits, lagging: [...lagging] });
   const untold = latest(state.leaves.filter((leaf) => leaf.bundle !== view.version));

@@ -25,13 +25,21 @@ export interface ServingMaterial {
   readonly clientRoots: string;
 }
 
+/** What a TLS server follows. */
+export interface ServingSource {
+  readonly current: ServingMaterial;
+  /** After each renewal and each change of the roots. Returns the function that ends it. */
+  onChange(listener: () => void): () => void;
+  stop(): void;
+}
+
 interface ServingPair extends Expiring {
   readonly certificateChain: string;
   readonly privateKey: string;
 }
 
 /** The daemon's own certificate, renewed before it ends, anew when the signer changes. */
-export class ServingCertificate {
+export class ServingCertificate implements ServingSource {
   readonly #renewal: Renewal<ServingPair>;
   readonly #ca: CertificateAuthority;
   readonly #listeners = new Listeners();
@@ -66,7 +74,6 @@ export class ServingCertificate {
     return { certificateChain, privateKey, clientRoots: this.#ca.bundle.pem };
   }
 
-  /** After each renewal and each change of the roots. Returns the function that ends it. */
   onChange(listener: () => void): () => void {
     return this.#listeners.add(listener);
   }

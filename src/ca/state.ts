@@ -121,7 +121,8 @@ function encodeMaterial({ certificate, key, chain, roots }: CaMaterial, prefix: 
 
 /** Throws a CredentialFault that names `where`. Written by us alone: what does not fit is not mended. */
 export function decodeState(data: Readonly<Record<string, string>>, where: string): CaState {
-  const broken = (why: string): CredentialFault => new CredentialFault('file', `${where}: ${stateKey} ${why}`);
+  const broken = (why: string): CredentialFault =>
+    new CredentialFault('file', `${where}: ${stateKey} ${why}; delete it to begin anew with the signer at its source`);
   const text = data[stateKey];
   if (text === undefined) throw broken('is missing');
   let document: Partial<CaState> & { readonly version?: unknown; readonly nextOrigin?: Origin };

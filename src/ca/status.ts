@@ -1,7 +1,7 @@
 /** What people see of the certificate authority: no keys, times as RFC 3339. */
 import type { X509Certificate } from 'node:crypto';
 import { generationOf } from './authority.ts';
-import { progressOf, type Facts } from './rotation.ts';
+import { progressOf, type ProgressFacts } from './rotation.ts';
 import type { CaView, Origin, Phase } from './state.ts';
 
 export interface CaStatus {
@@ -48,7 +48,7 @@ export interface ReplicaStatus {
   readonly withoutLeaf: number;
 }
 
-export function statusOf(view: CaView, facts: Pick<Facts, 'now' | 'replicas' | 'patienceMs' | 'leafMs'>): CaStatus {
+export function statusOf(view: CaView, facts: ProgressFacts): CaStatus {
   const { state, authority } = view;
   const { waits, lagging } = progressOf(view, facts);
   const { rotation, request } = state;

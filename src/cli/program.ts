@@ -1,5 +1,6 @@
 /** The program `mizzen`: one subcommand per file. */
 import { Command } from 'commander';
+import { benchCommand } from './bench.ts';
 import { bootstrapCommand } from './bootstrap.ts';
 import { caCommand } from './ca/command.ts';
 import { completionCommand } from './completion.ts';
@@ -10,6 +11,7 @@ import { packageVersion } from './package-version.ts';
 import { proxyConfigCommand } from './proxy-config.ts';
 import { proxyStatusCommand } from './proxy-status.ts';
 import { remoteClustersCommand } from './remote-clusters.ts';
+import { replicasCommand } from './replicas.ts';
 import { tokenCommand } from './token.ts';
 import { translateCommand } from './translate.ts';
 import { validateCommand } from './validate.ts';
@@ -33,14 +35,16 @@ export function buildProgram(): Command {
     proxyStatusCommand(),
     proxyConfigCommand(),
     waitCommand(),
+    replicasCommand(),
     remoteClustersCommand(),
     versionCommand(),
     completionCommand(() => program),
   ]) {
     program.addCommand(command.copyInheritedSettings(program));
   }
-  // For `npm run demo`: it needs this repository's samples.
+  // They need this repository: its samples, and the bench.
   program.addCommand(demoCommand().copyInheritedSettings(program), { hidden: true });
+  program.addCommand(benchCommand().copyInheritedSettings(program).helpOption(false), { hidden: true });
   return program;
 }
 

@@ -17,6 +17,9 @@ import type { DiscoveryOptions } from './options.ts';
 import type { ClusterAccess } from './origin.ts';
 import type { JoinedReplicas } from './replicas.ts';
 
+/** On a folder nobody tells which proxies are gone for good: one that has not come back after so long is taken for one. */
+export const folderHorizonMs = 10 * 60_000;
+
 /** Under which each replica publishes what its proxies have accepted. */
 export const caReportKey = 'ca';
 
@@ -39,16 +42,11 @@ export function caControllers(all: CaControllersOptions): Controller[] {
   const { bundle } = certificates.ca;
   return [
     new RotationController({
-      ...driverOptions(all, 120_000),
+      ...driverOptions(all, { patienceMs: 120_000, missingMs: certificates.ca.defaultTtlMs }),
       ...cluster,
       namespace: options.instance.namespace,
-      // Proxies are named as their pods are, those of other machines as their WorkloadEntries.
-      exists: (proxy) => {
-        const [pod = '', cluster] = proxy.split('@');
-        const dot = pod.lastIndexOf('.');
-        const [name, namespace] = [pod.slice(0, dot), pod.slice(dot + 1)];
-        return ['Pod', 'WorkloadEntry'].some((kind) => objects.object(objectKey(kind, namespace, name, cluster)) !== undefined);
-      },
+      exists: (proxy) => proxyExists(objects, proxy),
+      replicaExists: (name) => objects.object(objectKey('Pod', options.instance.namespace, name)) !== undefined,
       onReplicasChange: (listener) => joined.replicas.onChange(listener),
     }),
     new RootConfigMaps({
@@ -65,16 +63,24 @@ export function caControllers(all: CaControllersOptions): Controller[] {
   ];
 }
 
+/** Proxies are named as their pods are, those of other machines as their WorkloadEntries. */
+export function proxyExists(objects: Objects, proxy: string): boolean {
+  const [pod = '', cluster] = proxy.split('@');
+  const dot = pod.lastIndexOf('.');
+  const [name, namespace] = [pod.slice(0, dot), pod.slice(dot + 1)];
+  return ['Pod', 'WorkloadEntry'].some((kind) => objects.object(objectKey(kind, namespace, name, cluster)) !== undefined);
+}
+
 /** Runs until the result is called. */
 export function startFolderRotation(all: CaOptions): () => Promise<void> {
   const { options, joined, log } = all;
   const stop = new AbortController();
   const running = runFolderRotation(
     {
-      ...driverOptions(all, 60_000),
+      ...driverOptions(all, { patienceMs: 60_000, missingMs: folderHorizonMs }),
       stateDir: options.stateDir,
-      // Nobody tells which proxies are gone for good.
       exists: () => true,
+      replicaExists: () => false,
       onReplicasChange: (listener) => joined.replicas.onChange(listener),
     },
     stop.signal,
@@ -88,8 +94,8 @@ export function startFolderRotation(all: CaOptions): () => Promise<void> {
 
 function driverOptions(
   { certificates, joined, options, log: logs }: CaOptions,
-  defaultPatienceMs: number,
-): Omit<DriverOptions, 'exists' | 'request' | 'onStatus'> {
+  defaults: { readonly patienceMs: number; readonly missingMs: number },
+): Omit<DriverOptions, 'exists' | 'replicaExists' | 'request' | 'onStatus'> {
   const log = logs.scope('ca');
   const { store, ca } = certificates;
   return {
@@ -102,7 +108,8 @@ function driverOptions(
         ? joined.all().map(({ name, live, data }) => ({ name, live, report: parseReport(data[caReportKey]) }))
         : undefined,
     newRoot: () => newSelfSignedMaterial(ca.bundle.trustDomain, Date.now()),
-    patienceMs: options.rotation.patienceMs ?? defaultPatienceMs,
+    patienceMs: options.rotation.patienceMs ?? defaults.patienceMs,
+    missingMs: defaults.missingMs,
     leafMs: ca.defaultTtlMs,
     renewalFraction: options.rotation.renewalFraction,
     onStep: (said) => log.info({ roots: store.view.roots.length, state: store.view.state.phase }, said),

@@ -17,6 +17,12 @@ export interface CaReporterOptions {
   readonly streams: () => Iterable<TrackedStream>;
   /** Parts may be read. */
   readonly settled: () => boolean;
+  /** False for a proxy whose pod is gone for good. */
+  readonly exists: (proxy: string) => boolean;
+  /** One that went away so long ago is as good as new when it comes back. */
+  readonly horizonMs: number;
+  /** Milliseconds of a clock that never goes back. */
+  readonly now: () => number;
   readonly publish: (report: string) => void;
   readonly after: (ms: number, task: () => void) => () => void;
 }
@@ -25,6 +31,10 @@ export interface CaReporterOptions {
 const gatherMs = 200;
 /** Reports without an event: leaves may have ended. */
 const repeatMs = 10_000;
+
+const maxAway = 20_000;
+/** Of one report; the next ones come when these are taken. */
+const maxGone = 100;
 
 interface Accepted {
   readonly roots: boolean;
@@ -35,10 +45,11 @@ export class CaReporter implements StreamObserver {
   readonly #options: CaReporterOptions;
   /** Streams that were seen to have accepted what `#target` stands for. */
   #upToDate = new WeakSet<StreamStatus>();
-  readonly #since = Date.now();
   #target = '';
-  /** Names of proxies that went away before that. */
-  readonly #gone = new Set<string>();
+  /** Proxies that went away and have not come back here, with the time: where they are now and what they have accepted is for others to tell. */
+  readonly #away = new Map<string, number>();
+  /** Those of them that need not be asked about for this target (any more). */
+  readonly #settled = new Set<string>();
   #cancel: (() => void) | undefined;
   #due = Infinity;
   readonly #endings: readonly (() => void)[];
@@ -60,9 +71,7 @@ export class CaReporter implements StreamObserver {
   }
 
   disconnected(stream: StreamStatus): void {
-    if (this.#isRotating && stream.types.has(secretType) && stream.caller.secure && !this.#upToDate.has(stream)) {
-      this.#gone.add(nameOf(stream, this.#options.clusterId));
-    }
+    if (stream.types.has(secretType) && stream.caller.identity !== undefined) this.#left(stream);
     this.#soon();
   }
 
@@ -78,6 +87,18 @@ export class CaReporter implements StreamObserver {
 
   rejected(_stream: StreamStatus, type: TypeUrl): void {
     if (type === secretType) this.#soon();
+  }
+
+  #left(stream: StreamStatus): void {
+    const name = nameOf(stream, this.#options.clusterId);
+    this.#away.delete(name);
+    this.#away.set(name, this.#options.now());
+    if (this.#upToDate.has(stream)) this.#settled.add(name);
+    else this.#settled.delete(name);
+    for (const oldest of this.#away.keys()) {
+      if (this.#away.size <= maxAway) break;
+      this.#away.delete(oldest);
+    }
   }
 
   get #isRotating(): boolean {
@@ -106,21 +127,32 @@ export class CaReporter implements StreamObserver {
     this.#schedule(repeatMs);
   }
 
+  #gone(): string[] {
+    const { now, horizonMs, exists } = this.#options;
+    const gone: string[] = [];
+    for (const [name, atMs] of this.#away) {
+      if (now() - atMs > horizonMs || !exists(name)) this.#away.delete(name);
+      else if (!this.#settled.has(name) && gone.push(name) >= maxGone) break;
+    }
+    return gone;
+  }
+
   #gather(): CaReport {
     const { certificates, identities, streams } = this.#options;
     const { ca, store } = certificates;
     const { state } = store.view;
     const signer = ca.authority.generation;
-    const target = `${state.phase} ${ca.bundle.version} ${signer}`;
+    const target = `${ca.bundle.version} ${signer}`;
     if (target !== this.#target) {
       this.#target = target;
       this.#upToDate = new WeakSet();
-      this.#gone.clear();
+      this.#settled.clear();
     }
     const withoutRoots: string[] = [];
     const withoutLeaf: string[] = [];
     const found: string[] = [];
     const missing = new Set(state.missing);
+    const rotating = isRotating(state);
     let proxies = 0;
     let agents = 0;
     for (const stream of streams()) {
@@ -133,24 +165,25 @@ export class CaReporter implements StreamObserver {
       }
       proxies++;
       const name = nameOf(stream, this.#options.clusterId);
+      this.#away.delete(name);
+      if (!rotating) continue;
       const { roots, leaf } = accepted(stream, part, ca.bundle.version, signer);
       if (!roots) withoutRoots.push(name);
       if (!leaf) withoutLeaf.push(name);
       if (!(state.phase === 'signing' ? roots && leaf : roots)) continue;
       this.#upToDate.add(stream);
-      this.#gone.delete(name);
       if (missing.has(name)) found.push(name);
     }
-    for (const name of missing) this.#gone.delete(name);
+    for (const name of missing) this.#settled.add(name);
     return {
-      since: this.#since,
       bundle: ca.bundle.version,
       signer,
+      rotating,
       proxies,
       agents,
       roots: laggingOf(withoutRoots),
       leaves: laggingOf(withoutLeaf),
-      gone: [...this.#gone].slice(0, 100),
+      gone: rotating ? this.#gone() : [],
       found: found.slice(0, 100),
       ends: ca.ends().map((end) => ({ ...end, until: rounded(end.until, Date.now()) })),
     };

@@ -2,7 +2,8 @@
 import { ClusterCa } from '../ca/cluster/cluster-ca.ts';
 import { TrustBundle } from '../ca/bundle.ts';
 import { FolderCa } from '../ca/folder-ca.ts';
-import { ServingCertificate } from '../ca/serving.ts';
+import { MountedCertificate } from '../ca/mounted.ts';
+import { ServingCertificate, type ServingSource } from '../ca/serving.ts';
 import { CertificateAuthority } from '../ca/signer.ts';
 import type { CaStore } from '../ca/store.ts';
 import { WorkloadCertificates } from '../ca/workload.ts';
@@ -18,14 +19,14 @@ import { isRefusal, type TokenReviewer } from '../identity/proof.ts';
 import { systemClock } from '../kubernetes/clock.ts';
 import { clusterDomain } from '../mesh/services.ts';
 import type { Authenticate } from '../xds/server.ts';
-import type { Instance } from './options.ts';
+import type { Instance, ServingFiles } from './options.ts';
 import type { ClusterAccess } from './origin.ts';
 
 export interface Certificates {
   /** What is in force, and how far a rotation is. */
   readonly store: CaStore;
   readonly ca: CertificateAuthority;
-  readonly serving: ServingCertificate;
+  readonly serving: ServingSource;
   readonly workloads: WorkloadCertificates;
   readonly authenticator: Authenticator;
   readonly authenticate: Authenticate;
@@ -51,6 +52,8 @@ export interface CertificatesOptions {
   readonly mesh: () => MeshConfig;
   readonly ttlMs: number;
   readonly servingNames: readonly string[];
+  /** In place of a certificate of our own. */
+  readonly servingFiles?: ServingFiles;
   readonly log: Log;
   readonly metrics: CaMetrics;
   readonly instance: Instance;
@@ -79,12 +82,7 @@ export async function openCertificates(options: CertificatesOptions, signal: Abo
   };
   follow();
   const endFollowing = store.onChange(follow);
-  const serving = new ServingCertificate({
-    ca,
-    names: options.servingNames,
-    ttlMs: 24 * 3600_000,
-    onError: (error, retryInMs) => log.error({ err: error, retryInMs }, 'the serving certificate could not be renewed'),
-  });
+  const serving = openServing(options, ca);
   const workloads = new WorkloadCertificates({
     ca,
     onIssued: (spiffeId, certificate) => {
@@ -121,6 +119,21 @@ export async function openCertificates(options: CertificatesOptions, signal: Abo
       await stop();
     },
   };
+}
+
+function openServing({ servingFiles, servingNames: names, log: logs }: CertificatesOptions, ca: CertificateAuthority): ServingSource {
+  const log = logs.scope('ca');
+  if (servingFiles !== undefined) {
+    const onError = (error: unknown): void =>
+      log.error({ err: error }, 'the mounted serving certificate cannot be read; the one before stays');
+    return new MountedCertificate({ ...servingFiles, bundle: ca.bundle, onError });
+  }
+  return new ServingCertificate({
+    ca,
+    names,
+    ttlMs: 24 * 3600_000,
+    onError: (error, retryInMs) => log.error({ err: error, retryInMs }, 'the serving certificate could not be renewed'),
+  });
 }
 
 async function openStore(

@@ -15,17 +15,19 @@ import type { Caller, ClaimedNode } from '../xds/source.ts';
 /** A review of a token that takes longer is of no use to the stream that waits for it. */
 const reviewLimitMs = 10_000;
 
+type Source = Pick<ClustersSource, 'listen' | 'clusters' | 'transportOf' | 'waitingFor'>;
+
 export interface ClustersOptions {
   /** Of the cluster whose configuration is read. */
   readonly id: string;
   /** Absent where all objects come from a folder. */
-  readonly source?: ClustersSource;
+  readonly source?: Source;
   readonly transport?: Transport;
 }
 
 export class Clusters {
   readonly id: string;
-  private readonly source: ClustersSource | undefined;
+  private readonly source: Source | undefined;
   private readonly transport: Transport | undefined;
   /** Remote clusters whose objects are known. */
   private loaded: ReadonlySet<string> = new Set();

@@ -10,7 +10,7 @@ import { askPeer } from './peers.ts';
 
 export interface ConvergenceDeskOptions {
   readonly convergence: Convergence;
-  readonly snapshot: Pick<Snapshot, 'objects'>;
+  readonly snapshot: Pick<Snapshot, 'objects' | 'whenSettled'>;
   /** Absent in a folder. */
   readonly observed?: ObservedObjects;
   /** Of all objects. */
@@ -33,7 +33,7 @@ export class ConvergenceDesk implements ConvergencePage {
   }
 
   async answer(objects: readonly string[], local: boolean): Promise<ConvergenceAnswer> {
-    const own = this.#own(objects as readonly ObjectKey[]);
+    const own = await this.#own(objects as readonly ObjectKey[]);
     const peers = local ? [] : this.#peers();
     if (peers.length === 0) return own;
     const answers = await Promise.all(peers.map(async (peer) => ({ peer, answer: await askPeer(peer.monitoringAddress, objects) })));
@@ -62,7 +62,13 @@ export class ConvergenceDesk implements ConvergencePage {
       .filter(({ name, live, ready, streams }) => name !== this.#options.self && live && (ready || streams > 0));
   }
 
-  #own(objects: readonly ObjectKey[]): ConvergenceAnswer {
+  /** While a change is being translated nothing can be said of any. */
+  async #own(objects: readonly ObjectKey[]): Promise<ConvergenceAnswer> {
+    await new Promise<void>((resolve) => this.#options.snapshot.whenSettled(resolve));
+    return this.#settled(objects);
+  }
+
+  #settled(objects: readonly ObjectKey[]): ConvergenceAnswer {
     const asked = new Set<string>(objects);
     const problems = Map.groupBy(
       this.#options.problems().filter(({ object }) => asked.has(object)),

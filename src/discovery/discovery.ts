@@ -3,7 +3,8 @@ import { readFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { AdsDebug, controlPlaneIdentifier } from '../admin/debug-source.ts';
-import { configDump } from '../admin/dump.ts';
+import { configDumpInTurns } from '../admin/dump.ts';
+import { dumpMessages } from '../admin/dump-messages.ts';
 import { createLog, type Log } from '../admin/log.ts';
 import { createMetrics } from '../admin/metrics.ts';
 import { monitoringServer, readinessServer } from '../admin/server.ts';
@@ -27,7 +28,7 @@ import { createValidator } from '../wire/validate.ts';
 import { DebugDesk } from '../xds/debug.ts';
 import { Hub } from '../xds/hub.ts';
 import type { Caller, ClaimedNode, TrackedStream } from '../xds/source.ts';
-import { caControllers, caReportKey, startFolderRotation } from './ca-controllers.ts';
+import { caControllers, caReportKey, folderHorizonMs, proxyExists, startFolderRotation } from './ca-controllers.ts';
 import { CaReporter } from './ca-report.ts';
 import { openCertificates, servingNames } from './certificates.ts';
 import type { Clusters } from './clusters.ts';
@@ -182,10 +183,17 @@ class Daemon {
           return service === undefined ? [] : [{ service, endpoints: snapshot.mesh.endpoints.peek(key)?.endpoints ?? [] }];
         }),
       dump: async (connectionId, request) => {
+        await new Promise<void>((resolve) => snapshot.whenSettled(resolve));
         const stream = streams.streams().find((s) => s.subscription.connectionId === connectionId);
-        return stream === undefined
-          ? undefined
-          : configDump(stream.subscription, { registry, vhds: stream.protocol === 'delta' && request.explain !== true, ...request });
+        if (stream === undefined) return undefined;
+        const vhds = stream.protocol === 'delta' && request.explain !== true;
+        const turns = { now: () => performance.now(), pause: () => new Promise<void>((resolve) => setImmediate(resolve)) };
+        return configDumpInTurns(stream.subscription, { registry, vhds, ...request }, turns);
+      },
+      dumpMessages: async (connectionId) => {
+        await new Promise<void>((resolve) => snapshot.whenSettled(resolve));
+        const stream = streams.streams().find((s) => s.subscription.connectionId === connectionId);
+        return stream === undefined ? undefined : dumpMessages(stream.subscription, { vhds: stream.protocol === 'delta' });
       },
       objects: () => objects.objects(),
       meshConfig: () => objects.meshConfig(),
@@ -242,6 +250,7 @@ class Daemon {
         mesh: () => objects.meshConfig(),
         ttlMs: options.certificateTtlMs,
         servingNames: [...servingNames(options.instance), ...namesOf(options.secureGrpc)],
+        ...(options.servingFiles !== undefined && { servingFiles: options.servingFiles }),
         log,
         metrics: metrics.ca,
         instance: options.instance,
@@ -261,13 +270,18 @@ class Daemon {
     await translate();
 
     // Before the hub listens: it sends at once.
-    snapshot.onSettled((changed) => metrics.settled(changed));
+    snapshot.onSettled((changed) => {
+      if (changed.size > 0) metrics.settled(changed);
+    });
     const control = new StreamControl({ policy: options.streams, metrics: metrics.make, log });
     this.closers.push(() => control.stop());
     const reporter = new CaReporter({
       certificates,
       identities: parts,
       clusterId: options.instance.clusterId,
+      exists: (proxy) => cluster === undefined || proxyExists(objects, proxy),
+      horizonMs: cluster === undefined ? folderHorizonMs : options.certificateTtlMs,
+      now: () => performance.now(),
       streams: () => hub.streams,
       settled: () => snapshot.settled,
       publish: (report) => joined.replicas.publish(caReportKey, report),
@@ -298,7 +312,7 @@ class Daemon {
     this.closers.push(() => clearInterval(tick));
     const admin = log.scope('admin');
     const desk = new DebugDesk({
-      source: new AdsDebug(views, registry, options.instance.namespace, ({ type, name, caller }) =>
+      source: new AdsDebug(views, options.instance.namespace, ({ type, name, caller }) =>
         admin.info({ caller: caller.identity.spiffeId, address: caller.address, type, name }, 'debug request'),
       ),
       controlPlane: controlPlaneIdentifier(options.instance.replica, options.version, process.version),
@@ -309,6 +323,7 @@ class Daemon {
       hub,
       desk,
       admission: control.admission,
+      accepts: () => control.accepts(),
       certificates,
       services,
       metrics,

@@ -13,7 +13,8 @@ test('the fuller of process and heap counts, and a level is left below where it 
   };
   expect([at(79, 0), at(80, 0), at(76, 0), at(74, 0)]).toEqual(['plenty', 'short', 'short', 'plenty']);
   expect([at(0, 900), at(0, 860), at(0, 840), at(0, 0)]).toEqual(['full', 'full', 'short', 'plenty']);
-  expect(levels).toEqual(['short', 'plenty', 'full', 'short', 'plenty']);
+  expect([at(96, 0), at(91, 0), at(89, 0), at(80, 0)]).toEqual(['exhausted', 'exhausted', 'full', 'short']);
+  expect(levels).toEqual(['short', 'plenty', 'full', 'short', 'plenty', 'exhausted', 'full', 'short']);
 });
 
 test('without a limit of the process only the heap has one', () => {

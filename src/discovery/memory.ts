@@ -1,8 +1,8 @@
 /** How near the process is to the end of its memory. */
 import { getHeapStatistics } from 'node:v8';
 
-/** `short`: large answers fly one at a time; `full`: no new stream is taken. */
-export type MemoryLevel = 'plenty' | 'short' | 'full';
+/** `short`: large answers fly one at a time; `full`: new streams are taken one now and then; `exhausted`: none is. */
+export type MemoryLevel = 'plenty' | 'short' | 'full' | 'exhausted';
 
 export interface MemoryUse {
   readonly rssBytes: number;
@@ -18,7 +18,12 @@ export interface MemoryOptions {
   readonly onLevel: (level: MemoryLevel, use: MemoryUse) => void;
 }
 
-const enterAt: Readonly<Record<Exclude<MemoryLevel, 'plenty'>, number>> = { short: 0.8, full: 0.9 };
+/** From the least to the most. */
+const levels = [
+  { level: 'short', from: 0.8 },
+  { level: 'full', from: 0.9 },
+  { level: 'exhausted', from: 0.95 },
+] as const;
 /** A level is left a twentieth below where it begins. */
 const margin = 0.05;
 /** In a storm it is asked for with each stream. */
@@ -53,8 +58,8 @@ export class MemoryGauge {
 }
 
 function levelOf(share: number, before: MemoryLevel): MemoryLevel {
-  if (share >= enterAt.full - (before === 'full' ? margin : 0)) return 'full';
-  return share >= enterAt.short - (before === 'plenty' ? 0 : margin) ? 'short' : 'plenty';
+  const present = levels.findIndex(({ level }) => level === before);
+  return levels.findLast(({ from }, index) => share >= from - (index <= present ? margin : 0))?.level ?? 'plenty';
 }
 
 /** Of this process. */

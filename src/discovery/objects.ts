@@ -2,6 +2,7 @@
 import { meshConfigMapName, type ConfigMap } from '../apis/config-map.ts';
 import { defaultMeshConfig } from '../apis/mesh-config.ts';
 import { meshConfigOf, type ParsedMeshConfig } from '../apis/mesh-config-parse.ts';
+import { meshNetworksOf, noNetworks } from '../apis/mesh-networks.ts';
 import { keyOf, objectKey, type ObjectKey } from '../apis/object.ts';
 import type { Problem } from '../apis/problem.ts';
 import type { MeshConfigSource, Objects } from '../mesh/objects.ts';
@@ -24,6 +25,7 @@ export class Intake implements ObjectSink {
   private readonly meshConfigMap: ObjectKey;
   private sourceProblems: readonly Problem[] = [];
   private meshProblems: readonly Problem[];
+  private networkProblems: readonly Problem[] = [];
   private trustDomain: string | undefined;
 
   constructor(options: IntakeOptions) {
@@ -38,7 +40,7 @@ export class Intake implements ObjectSink {
     for (const object of change.upserts) {
       event(object.kind, objects.object(keyOf(object)) === undefined ? 'add' : 'update');
       objects.put(object);
-      if (keyOf(object) === this.meshConfigMap) this.setMeshConfig(object as ConfigMap);
+      if (keyOf(object) === this.meshConfigMap) this.setMesh(object as ConfigMap);
     }
     for (const key of change.deletes) {
       event(key.slice(0, key.indexOf('/')), 'delete');
@@ -58,7 +60,15 @@ export class Intake implements ObjectSink {
   }
 
   problems(): Problem[] {
-    return [...this.sourceProblems, ...this.meshProblems];
+    return [...this.sourceProblems, ...this.meshProblems, ...this.networkProblems];
+  }
+
+  /** The networks are read of it even where the mesh configuration is a file. */
+  private setMesh(object: ConfigMap): void {
+    this.setMeshConfig(object);
+    const parsed = meshNetworksOf(object);
+    this.networkProblems = parsed.problems;
+    if (parsed.valid) this.options.objects.setMeshNetworks({ networks: parsed.networks, object: this.meshConfigMap });
   }
 
   /** A mesh configuration with an error in it leaves the last good one in force. */
@@ -70,6 +80,8 @@ export class Intake implements ObjectSink {
   }
 
   private removeMeshConfig(): void {
+    this.networkProblems = [];
+    this.options.objects.setMeshNetworks({ networks: noNetworks });
     if (this.options.meshConfig !== undefined) return;
     this.meshProblems = [];
     this.enforce({ config: defaultMeshConfig });

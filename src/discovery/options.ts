@@ -42,6 +42,12 @@ export interface StreamPolicy {
   readonly memoryLimitBytes?: number;
 }
 
+/** A serving certificate in files that others renew. */
+export interface ServingFiles {
+  readonly certificateFile: string;
+  readonly keyFile: string;
+}
+
 /** When the root of the mesh is replaced, and how slowly. */
 export interface RotationPolicy {
   /** How long is waited for what cannot be seen; absent: 2 minutes in a cluster, 1 on a folder. */
@@ -76,5 +82,7 @@ export interface DiscoveryOptions {
   /** Life of workload certificates. */
   readonly certificateTtlMs: number;
   readonly rotation: RotationPolicy;
+  /** Shown on the TLS port in place of a certificate of our own. */
+  readonly servingFiles?: ServingFiles;
   readonly version: string;
 }

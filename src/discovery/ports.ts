@@ -17,6 +17,8 @@ import type { DiscoveryOptions } from './options.ts';
 export interface XdsPortsOptions {
   readonly hub: Hub;
   readonly admission: StreamAdmission;
+  /** Whether there is memory for one more connection. */
+  readonly accepts: () => boolean;
   readonly desk: DebugDesk;
   readonly certificates: Certificates;
   readonly services: Services;
@@ -36,7 +38,7 @@ export class XdsPorts {
 
   /** Rejects with the port that could not be opened; `close` then closes the one that was. */
   async listen({ grpc, secureGrpc }: Pick<DiscoveryOptions, 'grpc' | 'secureGrpc'>): Promise<void> {
-    const { hub, admission, desk, certificates, services, metrics, observer, log } = this.#options;
+    const { hub, admission, accepts, desk, certificates, services, metrics, observer, log } = this.#options;
     const tls = new ReloadableCredentials(certificates.serving.current);
     this.#endings.push(certificates.serving.onChange(() => tls.set(certificates.serving.current)));
     const issue = this.#certificateService();
@@ -62,7 +64,7 @@ export class XdsPorts {
         service.handlers,
       );
       if (secure) server.addService(services.certificates, issue.implementation(true));
-      listener = await Listener.listen(server, { credentials, host: at.address, port: at.port }).catch((cause: unknown) => {
+      listener = await Listener.listen(server, { credentials, host: at.address, port: at.port, accepts }).catch((cause: unknown) => {
         throw new Error(`xDS over ${name} cannot listen on ${at.address}:${at.port}: ${(cause as Error).message}`, { cause });
       });
       this.#listeners.push(listener);

@@ -79,12 +79,9 @@ class ReplicaFacts implements FactSource {
 
   async facts(objects: readonly ObjectKey[]): Promise<ReadonlyMap<ObjectKey, ObjectFacts>> {
     const { objects: reports, unanswered } = await this.#options.convergence.answer(objects, false);
-    return new Map(
-      reports.map((report): [ObjectKey, ObjectFacts] => [
-        report.object as ObjectKey,
-        { ...report, exists: report.read, converged: report.converged && unanswered.length === 0 },
-      ]),
-    );
+    // Nothing is known for sure until all have answered, or one that is gone is no longer counted: seconds.
+    const known = reports.filter(({ read, problems }) => unanswered.length === 0 || !read || problems.length > 0);
+    return new Map(known.map((report): [ObjectKey, ObjectFacts] => [report.object as ObjectKey, { ...report, exists: report.read }]));
   }
 
   listen(handler: (objects: Iterable<ObjectKey> | 'all') => void): () => void {

@@ -18,6 +18,13 @@ export interface StreamControlOptions {
 
 /** Between two looks at the memory while no stream comes. */
 const memoryMs = 250;
+/** Between two streams while memory is full. What was freed is used again, but the process seldom gives it back: without these it would refuse all for ever. */
+const trickleMs = 250;
+/**
+ * Between two connections while memory is short or full: TLS takes 90 KB for each, at once for all that come at once, before any of them can be refused. Those that
+ * come sooner are reset.
+ */
+const connectionMs = { short: 10, full: 50 } as const;
 
 const noMemory = {
   code: 'RESOURCE_EXHAUSTED',
@@ -35,6 +42,9 @@ export class StreamControl {
   #hub: Hub | undefined;
   #stopping = false;
   #given = 0;
+  #trickledAtMs = -Infinity;
+  #connectedAtMs = -Infinity;
+  #reset = 0;
 
   constructor(options: StreamControlOptions) {
     this.#options = options;
@@ -47,7 +57,8 @@ export class StreamControl {
       onLevel: (level, use) => {
         this.#applyMemory(level);
         const fields = { ...use, limitBytes: policy.memoryLimitBytes };
-        if (level === 'full') log.warn(fields, 'memory is nearly used up: new streams are refused');
+        if (level === 'full') log.warn(fields, 'memory is nearly used up: of new streams four a second are taken, the others refused');
+        else if (level === 'exhausted') log.error(fields, 'memory is used up: no stream is taken');
         else if (level === 'short') log.warn(fields, 'memory is short: large answers are sent one at a time');
         else log.info(fields, 'there is memory again');
       },
@@ -58,7 +69,7 @@ export class StreamControl {
       maxPerSecond: policy.maxNewPerSecond,
       closed: () => {
         if (this.#stopping) return stopping;
-        return this.#memory.read() === 'full' ? noMemory : undefined;
+        return this.#hasMemory() ? undefined : noMemory;
       },
     });
     metrics.total(
@@ -68,10 +79,15 @@ export class StreamControl {
         return this.admission.refused;
       },
     );
+    metrics.total('mizzen_xds_reset_connections_total', 'Connections for which there was no memory', () => this.#reset);
     metrics.total('mizzen_xds_given_streams_total', 'Streams that were ended because other replicas have fewer', () => this.#given);
-    metrics.read('mizzen_memory_level', '0: there is plenty; 1: large answers are sent one at a time; 2: new streams are refused', () => {
-      return { plenty: 0, short: 1, full: 2 }[this.#memory.read()];
-    });
+    metrics.read(
+      'mizzen_memory_level',
+      '0: there is plenty; 1: large answers are sent one at a time; 2: few new streams are taken; 3: none is',
+      () => {
+        return { plenty: 0, short: 1, full: 2, exhausted: 3 }[this.#memory.read()];
+      },
+    );
   }
 
   /** From now on memory is watched, and streams are evened out among the replicas. */
@@ -99,6 +115,19 @@ export class StreamControl {
     }
   }
 
+  /** Whether there is memory for one more connection. */
+  accepts(): boolean {
+    const level = this.#memory.read();
+    if (level === 'plenty') return true;
+    const now = performance.now();
+    if (level !== 'exhausted' && now - this.#connectedAtMs >= connectionMs[level]) {
+      this.#connectedAtMs = now;
+      return true;
+    }
+    this.#reset++;
+    return false;
+  }
+
   /** Takes no more streams and ends those that are there, over `drainMs`. */
   async drain(): Promise<void> {
     this.#stopping = true;
@@ -111,6 +140,15 @@ export class StreamControl {
 
   stop(): void {
     for (const stop of this.#stops.splice(0)) stop();
+  }
+
+  #hasMemory(): boolean {
+    const level = this.#memory.read();
+    if (level !== 'full') return level !== 'exhausted';
+    const now = performance.now();
+    if (now - this.#trickledAtMs < trickleMs) return false;
+    this.#trickledAtMs = now;
+    return true;
   }
 
   #applyMemory(level: MemoryLevel): void {

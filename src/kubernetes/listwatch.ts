@@ -15,7 +15,7 @@ export interface ListWatchOptions<T> {
   readonly transport: Transport;
   readonly clock: Clock;
   /** What to list. Asked before each list; undefined while the server does not serve it: then nothing is held, and it is asked again. */
-  readonly resolve: (signal: AbortSignal) => Promise<Omit<ListRequest, 'pageSize'> | undefined>;
+  readonly resolve: (signal: AbortSignal) => Promise<WatchTarget | undefined>;
   /** Called for each object that arrives; what it returns is all that is kept. */
   readonly trim: Trim<T>;
   /** The first change is the whole list, also where it is empty. */
@@ -24,6 +24,11 @@ export interface ListWatchOptions<T> {
   readonly onFault?: (fault: ListWatchFault | undefined) => void;
   readonly limits?: Partial<ListWatchLimits>;
   readonly backoff?: BackoffOptions;
+}
+
+/** A collection. What a list and a watch of it are asked for in differs where it is not their default form. */
+interface WatchTarget extends Omit<ListRequest, 'pageSize'> {
+  readonly watchAccept?: string;
 }
 
 export interface ListWatchFault {
@@ -67,7 +72,7 @@ export class ListWatch<T> {
   private readonly limits: ListWatchLimits;
   private readonly held: Held<T>;
   private readonly backoff: Backoff;
-  private target: Omit<ListRequest, 'pageSize'> | undefined;
+  private target: WatchTarget | undefined;
   private interrupt = new AbortController();
   private relistWanted = false;
   private absences = 0;
@@ -204,7 +209,7 @@ export class ListWatch<T> {
 
   private open(signal: AbortSignal): ReturnType<Transport['stream']> {
     const { transport, clock } = this.options;
-    const target = this.target ?? { path: '/' };
+    const { watchAccept, ...target }: WatchTarget = this.target ?? { path: '/' };
     const seconds = Math.round(this.limits.watchSeconds * (1 + clock.random()));
     const query = queryOf({
       ...target,
@@ -214,7 +219,7 @@ export class ListWatch<T> {
       timeoutSeconds: String(seconds),
     });
     return transport.stream(
-      { method: 'GET', path: `${target.path}?${query}`, ...(target.accept === undefined ? {} : { accept: target.accept }) },
+      { method: 'GET', path: `${target.path}?${query}`, ...(watchAccept === undefined ? {} : { accept: watchAccept }) },
       signal,
     );
   }

@@ -51,6 +51,7 @@ class World {
     return new Mesh(this.objects, {
       untranslated: () => [],
       clusterId: 'home',
+      ...(cluster !== undefined && { like: this.mesh }),
       ...(cluster !== undefined && { cluster }),
       onFault: (collection, key, cause) => {
         throw new Error(`${collection} ${key}`, { cause });

@@ -29,14 +29,16 @@ export function serviceEndpoints(mesh: Mesh, service: Service): ServiceEndpoints
       const number = workloadPort(port, workload);
       if (number === undefined) continue;
       const disabled = (mtls.ports[number] ?? mtls.mode) === 'DISABLE';
-      for (const address of workload.addresses) {
+      // Without an address it is reached by the gateway of its network alone.
+      const addresses = workload.addresses.length === 0 && workload.network !== '' ? [''] : workload.addresses;
+      for (const address of addresses) {
         endpoints.push({
           address,
           port: number,
           servicePort: port.name === '' ? String(port.number) : port.name,
           labels: workload.labels,
           locality: workload.locality,
-          network: workload.network,
+          network: workload.network || mesh.networks.networkOf(workload.cluster, address, workload.labels),
           weight: workload.weight,
           identity: workload.serviceAccount === '' ? '' : formatSpiffe(trustDomain, workload.namespace, workload.serviceAccount),
           tlsMode: workload.meshTls && !service.meshExternal && !disabled ? 'istio' : 'disabled',

@@ -9,12 +9,14 @@ import { byAge, inCluster, keyOf, type ObjectKey } from '../apis/object.ts';
 import type { PeerAuthentication } from '../apis/peer-authentication.ts';
 import type { Pod } from '../apis/pod.ts';
 import type { RequestAuthentication } from '../apis/request-authentication.ts';
+import type { ServiceEntry } from '../apis/service-entry.ts';
 import type { Sidecar } from '../apis/sidecar.ts';
 import type { VirtualService } from '../apis/virtual-service.ts';
 import type { WorkloadEntry } from '../apis/workload-entry.ts';
 import { Derived, MemoTable, type Index } from '../store/collection.ts';
 import type { Graph } from '../store/graph.ts';
 import { Flat } from '../store/keys.ts';
+import { Aliases } from './aliases.ts';
 import { isClusterLocal } from './cluster-local.ts';
 import { serviceEndpoints, sameEndpoints, type ServiceEndpoints } from './endpoints.ts';
 import { Extensions } from './extensions.ts';
@@ -33,6 +35,7 @@ import type {
   Service,
   Workload,
 } from './model.ts';
+import { Networks } from './networks.ts';
 import type { Objects } from './objects.ts';
 import { fromPod, nodeLocality, sameLocality, sameWorkload } from './pods.ts';
 import { mergeRules, meshDestinationRule, meshVirtualService } from './routing.ts';
@@ -49,6 +52,8 @@ export interface MeshOptions {
   readonly clusterId?: string;
   /** The remote cluster from which the mesh is seen; absent: the one whose configuration is read. */
   readonly cluster?: string;
+  /** The same mesh as seen from elsewhere, of which everything is taken that does not depend on the cluster. */
+  readonly like?: Mesh;
 }
 
 /** mTLS modes of a workload's ports and the policies that say so. */
@@ -60,6 +65,8 @@ export interface PeerAuthenticationResult {
 export class Mesh {
   readonly graph: Graph;
   readonly objects: Objects;
+  readonly networks: Networks;
+  readonly aliases: Aliases;
   readonly clusterId: string;
   /** The remote cluster from which it is seen, whose Services count before those of others. */
   readonly cluster: string | undefined;
@@ -87,6 +94,7 @@ export class Mesh {
   readonly slicesByService: Index<EndpointSlice>;
   /** By service key. */
   readonly endpoints: Derived<Service, ServiceEndpoints>;
+  private readonly endpointsByFamily: Index<ServiceEndpoints>;
   readonly virtualServices: Derived<VirtualService, MeshVirtualService>;
   /** VirtualServices of gateway `mesh`, by host or wildcard as written. */
   readonly meshRoutesByHost: Index<MeshVirtualService>;
@@ -110,55 +118,67 @@ export class Mesh {
   private readonly extensions: Extensions;
   /** What the label of lazy mode says, of namespaces that have it. */
   private readonly lazyNamespaces: Derived<Namespace, string>;
+  private readonly distributions: Derived<Namespace, string>;
+  private readonly fromEntries: Derived<ServiceEntry, readonly Service[]>;
   private readonly mergedRules: MemoTable<MeshDestinationRule | undefined>;
 
   constructor(objects: Objects, options: MeshOptions) {
     const graph = objects.graph;
     const { kinds } = objects;
-    const { onFault } = options;
+    const { onFault, like } = options;
     this.graph = graph;
     this.objects = objects;
     this.clusterId = options.clusterId ?? 'Kubernetes';
     this.cluster = options.cluster;
+    // Only services and what is made of them depend on the cluster from which they are seen.
+    this.networks = like?.networks ?? new Networks(objects, this.clusterId, onFault);
+    this.aliases = like?.aliases ?? new Aliases(objects);
 
     // What a namespace says to its services apart from all else that changes in it.
-    const distributions = new Derived<Namespace, string>({
-      name: 'namespaceTrafficDistributions',
-      from: kinds.Namespace,
-      compute: (_k, o) => o.annotations[trafficDistributionAnnotation],
-      equals: Object.is,
-      onFault,
-    });
-    this.lazyNamespaces = new Derived<Namespace, string>({
-      name: 'lazyNamespaces',
-      from: kinds.Namespace,
-      compute: (_k, o) => o.labels[lazyLabel],
-      equals: Object.is,
-      onFault,
-    });
+    this.distributions =
+      like?.distributions ??
+      new Derived<Namespace, string>({
+        name: 'namespaceTrafficDistributions',
+        from: kinds.Namespace,
+        compute: (_k, o) => o.annotations[trafficDistributionAnnotation],
+        equals: Object.is,
+        onFault,
+      });
+    this.lazyNamespaces =
+      like?.lazyNamespaces ??
+      new Derived<Namespace, string>({
+        name: 'lazyNamespaces',
+        from: kinds.Namespace,
+        compute: (_k, o) => o.labels[lazyLabel],
+        equals: Object.is,
+        onFault,
+      });
     const fromKubernetes = new Derived({
       name: 'kubernetesServices',
       from: kinds.Service,
-      reads: [distributions],
+      reads: [this.distributions],
       compute: (_k, o) => {
+        if (this.aliases.isAlias(o)) return undefined;
         const service = fromKubernetesService(o, objects.meshConfig(), () =>
-          distributions.get(`/${o.namespace}${inCluster(o.origin.cluster)}`),
+          this.distributions.get(`/${o.namespace}${inCluster(o.origin.cluster)}`),
         );
         return service.cluster === this.cluster || !isClusterLocal(service.host, objects.meshConfig()) ? [service] : undefined;
       },
       onFault,
     });
-    const fromEntries = new Derived({
-      name: 'serviceEntries',
-      from: kinds.ServiceEntry,
-      reads: [distributions],
-      compute: (_k, o) => fromServiceEntry(o, objects.meshConfig(), () => distributions.get(`/${o.namespace}`)),
-      onFault,
-    });
+    this.fromEntries =
+      like?.fromEntries ??
+      new Derived<ServiceEntry, readonly Service[]>({
+        name: 'serviceEntries',
+        from: kinds.ServiceEntry,
+        reads: [this.distributions],
+        compute: (_k, o) => fromServiceEntry(o, objects.meshConfig(), () => this.distributions.get(`/${o.namespace}`)),
+        onFault,
+      });
     this.services = new Flat<Service>({
       graph,
       name: 'services',
-      from: [fromKubernetes, fromEntries],
+      from: [fromKubernetes, this.fromEntries],
       keyOf: (s) => s.key,
       // Several clusters have one service: the ports and attributes are those of the nearest.
       better: (a, b) => this.nearer(a, b) || preferService(a, b),
@@ -174,90 +194,113 @@ export class Mesh {
       return pair === undefined ? [] : [`${s.namespace}|${pair}`];
     });
 
-    this.workloads = new Derived({ name: 'workloads', from: kinds.WorkloadEntry, compute: (_k, o) => fromWorkloadEntry(o), onFault });
-    this.workloadsByNamespace = this.workloads.index((w) => [w.namespace]);
-    this.workloadsByLabel = this.workloads.index((w) => Object.entries(w.labels).map(([k, v]) => `${w.namespace}|${k}=${v}`));
-    this.workloadsByAddress = this.workloads.index((w) => w.addresses);
+    this.workloads =
+      like?.workloads ?? new Derived({ name: 'workloads', from: kinds.WorkloadEntry, compute: (_k, o) => fromWorkloadEntry(o), onFault });
+    this.workloadsByNamespace = like?.workloadsByNamespace ?? this.workloads.index((w) => [w.namespace]);
+    this.workloadsByLabel =
+      like?.workloadsByLabel ?? this.workloads.index((w) => Object.entries(w.labels).map(([k, v]) => `${w.namespace}|${k}=${v}`));
+    this.workloadsByAddress = like?.workloadsByAddress ?? this.workloads.index((w) => w.addresses);
 
-    this.nodes = new Derived<Node, Locality>({
-      name: 'nodes',
-      from: kinds.Node,
-      compute: (_k, o) => nodeLocality(o),
-      equals: sameLocality,
-      onFault,
-    });
-    this.pods = new Derived<Pod, Workload>({
-      name: 'pods',
-      from: kinds.Pod,
-      reads: [this.nodes],
-      compute: (_k, o) => fromPod(o, (name) => this.nodes.get(`/${name}${inCluster(o.origin.cluster)}`)),
-      equals: sameWorkload,
-      onFault,
-    });
-    this.podsByLabel = this.pods.index((w) => Object.entries(w.labels).map(([k, v]) => `${w.namespace}|${k}=${v}`));
-    this.podsByAddress = this.pods.index((w) => w.addresses);
-    this.slicesByService = kinds.EndpointSlice.index(serviceOfSlice);
+    this.nodes =
+      like?.nodes ??
+      new Derived<Node, Locality>({
+        name: 'nodes',
+        from: kinds.Node,
+        compute: (_k, o) => nodeLocality(o),
+        equals: sameLocality,
+        onFault,
+      });
+    this.pods =
+      like?.pods ??
+      new Derived<Pod, Workload>({
+        name: 'pods',
+        from: kinds.Pod,
+        reads: [this.nodes],
+        compute: (_k, o) => fromPod(o, (name) => this.nodes.get(`/${name}${inCluster(o.origin.cluster)}`)),
+        equals: sameWorkload,
+        onFault,
+      });
+    this.podsByLabel = like?.podsByLabel ?? this.pods.index((w) => Object.entries(w.labels).map(([k, v]) => `${w.namespace}|${k}=${v}`));
+    this.podsByAddress = like?.podsByAddress ?? this.pods.index((w) => w.addresses);
+    this.slicesByService = like?.slicesByService ?? kinds.EndpointSlice.index(serviceOfSlice);
 
-    this.peerAuthenticationBySelector = kinds.PeerAuthentication.index((o) => [selectorKey(o.namespace, o.spec.selector?.matchLabels)]);
-    this.requestAuthenticationBySelector = kinds.RequestAuthentication.index((o) => [
-      selectorKey(o.namespace, o.spec.selector?.matchLabels),
-    ]);
-    this.sidecarsBySelector = kinds.Sidecar.index((o) => [selectorKey(o.namespace, o.spec.workloadSelector?.labels)]);
+    this.peerAuthenticationBySelector =
+      like?.peerAuthenticationBySelector ?? kinds.PeerAuthentication.index((o) => [selectorKey(o.namespace, o.spec.selector?.matchLabels)]);
+    this.requestAuthenticationBySelector =
+      like?.requestAuthenticationBySelector ??
+      kinds.RequestAuthentication.index((o) => [selectorKey(o.namespace, o.spec.selector?.matchLabels)]);
+    this.sidecarsBySelector =
+      like?.sidecarsBySelector ?? kinds.Sidecar.index((o) => [selectorKey(o.namespace, o.spec.workloadSelector?.labels)]);
 
     this.endpoints = new Derived<Service, ServiceEndpoints>({
       name: 'endpoints',
       from: this.services,
-      reads: [this.workloads, this.pods],
+      reads: [this.workloads, this.pods, this.networks],
       compute: (_key, service) => serviceEndpoints(this, service),
       equals: sameEndpoints,
       onFault,
     });
 
-    this.virtualServices = new Derived({
-      name: 'virtualServices',
-      from: kinds.VirtualService,
-      compute: (_k, o) => meshVirtualService(o, objects.meshConfig()),
-      onFault,
-    });
-    this.meshRoutesByHost = this.virtualServices.index((v) => (v.gateways.includes('mesh') && v.http.length > 0 ? v.hosts : []));
-    this.meshRoutesByNamespacePattern = this.virtualServices.index((v) =>
-      v.gateways.includes('mesh') ? new Set(v.hosts.flatMap(hostCandidates).flatMap((p) => [`${v.namespace}|${p}`, `*|${p}`])) : [],
-    );
-    this.virtualServicesByGateway = this.virtualServices.index((v) => v.gateways.filter((g) => g !== 'mesh'));
+    this.endpointsByFamily = this.endpoints.index(familiesOf);
 
-    this.destinationRules = new Derived({
-      name: 'destinationRules',
-      from: kinds.DestinationRule,
-      compute: (_k, o) => (o.spec.workloadSelector === undefined ? meshDestinationRule(o, objects.meshConfig()) : undefined),
-      onFault,
-    });
-    this.rulesByHost = this.destinationRules.index((r) => [`${r.namespace}|${r.host}`]);
-    this.failoverLabels = this.destinationRules.index((r) => new Set(failoverPriorities(r)));
-    this.mergedRules = new MemoTable(graph, [this.destinationRules], (key) => this.mergeAt(key));
+    this.virtualServices =
+      like?.virtualServices ??
+      new Derived({
+        name: 'virtualServices',
+        from: kinds.VirtualService,
+        compute: (_k, o) => meshVirtualService(o, objects.meshConfig()),
+        onFault,
+      });
+    this.meshRoutesByHost =
+      like?.meshRoutesByHost ?? this.virtualServices.index((v) => (v.gateways.includes('mesh') && v.http.length > 0 ? v.hosts : []));
+    this.meshRoutesByNamespacePattern =
+      like?.meshRoutesByNamespacePattern ??
+      this.virtualServices.index((v) =>
+        v.gateways.includes('mesh') ? new Set(v.hosts.flatMap(hostCandidates).flatMap((p) => [`${v.namespace}|${p}`, `*|${p}`])) : [],
+      );
+    this.virtualServicesByGateway =
+      like?.virtualServicesByGateway ?? this.virtualServices.index((v) => v.gateways.filter((g) => g !== 'mesh'));
 
-    this.gateways = new Derived<Gateway, MeshGateway>({
-      name: 'gateways',
-      from: kinds.Gateway,
-      compute: (_k, o) => ({ object: keyOf(o), key: `${o.namespace}/${o.name}`, name: o.name, namespace: o.namespace, spec: o.spec }),
-      onFault,
-    });
-    this.gatewaysBySelector = this.gateways.index((g) => [firstPair(g.spec.selector ?? {}) ?? '']);
+    this.destinationRules =
+      like?.destinationRules ??
+      new Derived({
+        name: 'destinationRules',
+        from: kinds.DestinationRule,
+        compute: (_k, o) => (o.spec.workloadSelector === undefined ? meshDestinationRule(o, objects.meshConfig()) : undefined),
+        onFault,
+      });
+    this.rulesByHost = like?.rulesByHost ?? this.destinationRules.index((r) => [`${r.namespace}|${r.host}`]);
+    this.failoverLabels = like?.failoverLabels ?? this.destinationRules.index((r) => new Set(failoverPriorities(r)));
+    this.mergedRules = like?.mergedRules ?? new MemoTable(graph, [this.destinationRules], (key) => this.mergeAt(key));
 
-    this.authorizationPolicies = new Derived({
-      name: 'authorizationPolicies',
-      from: kinds.AuthorizationPolicy,
-      compute: (_k, o): MeshAuthorizationPolicy => ({
-        object: keyOf(o),
-        name: o.name,
-        namespace: o.namespace,
-        spec: o.spec,
-        dryRun: /^(1|t|true)$/i.test(o.annotations['istio.io/dry-run'] ?? ''),
-        untranslated: o.unreadable === true ? ['spec'] : options.untranslated(o),
-      }),
-      onFault,
-    });
-    this.extensions = new Extensions(objects, onFault);
-    this.authorizationBySelector = this.authorizationPolicies.index((p) => [selectorKey(p.namespace, p.spec.selector?.matchLabels)]);
+    this.gateways =
+      like?.gateways ??
+      new Derived<Gateway, MeshGateway>({
+        name: 'gateways',
+        from: kinds.Gateway,
+        compute: (_k, o) => ({ object: keyOf(o), key: `${o.namespace}/${o.name}`, name: o.name, namespace: o.namespace, spec: o.spec }),
+        onFault,
+      });
+    this.gatewaysBySelector = like?.gatewaysBySelector ?? this.gateways.index((g) => [firstPair(g.spec.selector ?? {}) ?? '']);
+
+    this.authorizationPolicies =
+      like?.authorizationPolicies ??
+      new Derived({
+        name: 'authorizationPolicies',
+        from: kinds.AuthorizationPolicy,
+        compute: (_k, o): MeshAuthorizationPolicy => ({
+          object: keyOf(o),
+          name: o.name,
+          namespace: o.namespace,
+          spec: o.spec,
+          dryRun: /^(1|t|true)$/i.test(o.annotations['istio.io/dry-run'] ?? ''),
+          untranslated: o.unreadable === true ? ['spec'] : options.untranslated(o),
+        }),
+        onFault,
+      });
+    this.extensions = like?.extensions ?? new Extensions(objects, onFault);
+    this.authorizationBySelector =
+      like?.authorizationBySelector ?? this.authorizationPolicies.index((p) => [selectorKey(p.namespace, p.spec.selector?.matchLabels)]);
   }
 
   /** Service of a host as seen from a namespace: its own first, then Kubernetes' and the oldest. `undefined`: seen by all. */
@@ -315,6 +358,16 @@ export class Mesh {
   isLazy(namespace: string, label: string | undefined): boolean {
     const ofMesh = this.objects.meshConfig().defaultConfig.proxyMetadata[lazyMetadata];
     return isLazy(label, this.lazyNamespaces.get(`/${namespace}${inCluster(this.cluster)}`), ofMesh);
+  }
+
+  /** The network of a proxy that says nothing of its own: that of the cluster from which the mesh is seen. Recorded. */
+  homeNetwork(): string {
+    return this.networks.networkOf(this.cluster, '', {});
+  }
+
+  /** Whether there are endpoints of both address families, so that not everybody reaches all. Recorded. */
+  hasBothFamilies(): boolean {
+    return this.endpointsByFamily.has('ipv4') && this.endpointsByFamily.has('ipv6');
   }
 
   /** Whether it matters for any service on which node the client is. Recorded. */
@@ -425,6 +478,17 @@ export class Mesh {
       .filter((s) => matchesLabels(s.selector ?? {}, labels))
       .sort(preferService);
   }
+}
+
+/** `ipv4` and `ipv6`, those that a service has endpoints of. */
+function familiesOf({ endpoints }: ServiceEndpoints): string[] {
+  const families = new Set<string>();
+  for (const { address } of endpoints) {
+    if (families.size === 2) break;
+    if (/^[\d.]+$/.test(address)) families.add('ipv4');
+    else if (address.includes(':') && !address.includes('/')) families.add('ipv6');
+  }
+  return [...families];
 }
 
 /** Also of services that find no endpoints by EDS, which only costs parts that stay empty. */

@@ -107,6 +107,8 @@ export interface Endpoint {
   readonly health: 'healthy' | 'unhealthy' | 'draining';
   readonly namespace: string;
   readonly workloadName: string;
+  /** Of the same pod, of the other family: a client of both tries them in turn. */
+  readonly otherAddress?: string;
   /** Of a pod that has a name of its own under its headless Service. */
   readonly hostname?: string;
   /** Name of the node that it runs on. */
@@ -183,6 +185,8 @@ export interface Proxy {
   readonly labels: Readonly<Record<string, string>>;
   readonly locality: Locality;
   readonly network: string;
+  /** Networks whose endpoints it asks for, beside those of none; absent: all. */
+  readonly networkView?: readonly string[];
   /** Name of the node that it runs on. */
   readonly node?: string;
   /** Id of the remote cluster that it runs in; absent: the cluster whose configuration is read. */

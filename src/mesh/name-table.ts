@@ -25,18 +25,22 @@ export function nameEntries(mesh: Mesh, host: string, namespace: string | undefi
 }
 
 function headlessEntries(mesh: Mesh, service: Service): NameEntry[] {
+  const cluster = mesh.cluster ?? mesh.clusterId;
   const all = new Set<string>();
   const byPod = new Map<string, Set<string>>();
-  for (const { address, hostname } of mesh.endpoints.get(service.key)?.endpoints ?? []) {
-    if (!isAddress(address)) continue;
-    all.add(address);
-    if (hostname === undefined) continue;
+  const endpoints = (mesh.endpoints.get(service.key)?.endpoints ?? []).filter(({ address }) => isAddress(address));
+  // As the cluster's own DNS answers, which knows of no other cluster. A pod elsewhere has its name where no pod here has it.
+  const here = endpoints.filter((endpoint) => endpoint.cluster === cluster);
+  for (const { address } of here) all.add(address);
+  const named = new Set(here.flatMap(({ hostname }) => hostname ?? []));
+  for (const { address, hostname, cluster: at } of endpoints) {
+    if (hostname === undefined || (at !== cluster && named.has(hostname))) continue;
     const own = byPod.get(hostname);
     if (own === undefined) byPod.set(hostname, new Set([address]));
     else own.add(address);
   }
   const pods = [...byPod].map(([hostname, own]) => entry(service, `${hostname}.${service.host}`, `${hostname}.${service.name}`, own));
-  return all.size === 0 ? [] : [entry(service, service.host, service.name, all), ...pods];
+  return all.size === 0 ? pods : [entry(service, service.host, service.name, all), ...pods];
 }
 
 function entry(service: Service, host: string, shortName: string, addresses: Iterable<string>): NameEntry {

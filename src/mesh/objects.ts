@@ -6,6 +6,7 @@ import type { EnvoyFilter } from '../apis/envoy-filter.ts';
 import type { Gateway } from '../apis/gateway.ts';
 import type { KubernetesService } from '../apis/kubernetes-service.ts';
 import { defaultMeshConfig, type MeshConfig } from '../apis/mesh-config.ts';
+import { noNetworks, type MeshNetworks } from '../apis/mesh-networks.ts';
 import type { Namespace } from '../apis/namespace.ts';
 import type { Node } from '../apis/node.ts';
 import { inCluster, keyOf, type ConfigObject, type ObjectKey } from '../apis/object.ts';
@@ -21,6 +22,7 @@ import type { TrafficExtension } from '../apis/traffic-extension.ts';
 import type { VirtualService } from '../apis/virtual-service.ts';
 import type { WasmPlugin } from '../apis/wasm-plugin.ts';
 import type { WorkloadEntry } from '../apis/workload-entry.ts';
+import { sameJson } from '../lib/json.ts';
 import { SourceCollection, type EntryRef } from '../store/collection.ts';
 import type { Graph } from '../store/graph.ts';
 
@@ -52,10 +54,17 @@ export interface MeshConfigSource {
   readonly object?: ObjectKey;
 }
 
+/** Networks and the object that they came from, if any. */
+export interface MeshNetworksSource {
+  readonly networks: MeshNetworks;
+  readonly object?: ObjectKey;
+}
+
 export class Objects {
   readonly graph: Graph;
   readonly kinds: { readonly [K in keyof Kinds]: SourceCollection<Kinds[K]> };
   private readonly meshConfigs: SourceCollection<MeshConfigSource>;
+  private readonly networks: SourceCollection<MeshNetworksSource>;
   private readonly all = new Map<ObjectKey, ConfigObject>();
 
   constructor(graph: Graph) {
@@ -83,6 +92,7 @@ export class Objects {
     };
     this.meshConfigs = new SourceCollection<MeshConfigSource>(graph, 'MeshConfig', (source) => source.object);
     this.meshConfigs.set('mesh', { config: defaultMeshConfig });
+    this.networks = new SourceCollection<MeshNetworksSource>(graph, 'MeshNetworks', (source) => source.object);
   }
 
   /** Keys of entries: `namespace/name`, of a remote cluster `namespace/name@cluster`. Kinds that the mesh is not made of are kept for lookups only. */
@@ -99,6 +109,17 @@ export class Objects {
 
   setMeshConfig(source: MeshConfigSource): void {
     this.meshConfigs.set('mesh', source);
+  }
+
+  /** An equal value is no change, as the same object has the mesh configuration. */
+  setMeshNetworks(source: MeshNetworksSource): void {
+    if (sameJson(this.networks.peek('mesh') ?? { networks: noNetworks }, source)) return;
+    this.networks.set('mesh', source);
+  }
+
+  /** Recorded read. */
+  meshNetworks(): MeshNetworks {
+    return this.networks.get('mesh')?.networks ?? noNetworks;
   }
 
   /** Tells of each object that the mesh is made of when it appears, changes or goes. */

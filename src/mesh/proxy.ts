@@ -28,6 +28,7 @@ export function parseProxy(node: NodeFacts): Proxy | { readonly invalid: string 
   // A number as well as its digits: YAML that a user writes makes it one.
   const port = node.metadata['HTTP_PROXY_PORT'];
   const httpProxyPort = typeof port === 'number' ? port : Number(text(port) ?? '');
+  const view = text(node.metadata['REQUESTED_NETWORK_VIEW']);
   const nodeName = text(node.metadata['NODE_NAME']) ?? strings(node.metadata['LABELS'])['kubernetes.io/hostname'];
   return {
     type,
@@ -39,6 +40,7 @@ export function parseProxy(node: NodeFacts): Proxy | { readonly invalid: string 
     labels: strings(node.metadata['LABELS']),
     locality: node.locality ?? noLocality,
     network: text(node.metadata['NETWORK']) ?? '',
+    ...(view !== undefined && { networkView: view.split(',').map((network) => network.trim()) }),
     ...(nodeName !== undefined && { node: nodeName }),
     interceptionMode: interceptionMode(text(node.metadata['INTERCEPTION_MODE'])),
     capabilities: {

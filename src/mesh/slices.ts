@@ -90,7 +90,7 @@ function endpointsOf(mesh: Mesh, service: Service, { slice, endpoint, pod }: Fou
         servicePort: port.name === '' ? String(port.number) : port.name,
         labels: pod?.labels ?? {},
         locality: pod?.locality ?? (endpoint.zone === undefined ? noLocality : { ...noLocality, zone: endpoint.zone }),
-        network: pod?.network ?? '',
+        network: mesh.networks.networkOf(slice.origin.cluster, address, pod?.labels ?? {}),
         weight: 1,
         identity: pod === undefined || pod.serviceAccount === '' ? '' : formatSpiffe(trustDomain, pod.namespace, pod.serviceAccount),
         tlsMode: speaksMtls ? 'istio' : 'disabled',

@@ -133,6 +133,12 @@ function hostVisibility(mesh: Mesh, host: string, keys: ReadonlySet<string>): Ho
   // Whoever declares it: a name under `<namespace>.svc` has its short form in that namespace.
   const home = seenByAll > 0 ? namespaceOf(host) : undefined;
   if (home !== undefined) exceptions.push({ scope: home, host, reason: 'names' });
+  if (seenByAll > 0) {
+    for (const { namespace, exportTo } of mesh.aliases.of(host)) {
+      for (const scope of new Set([namespace, ...exportTo]))
+        if (scope !== '*' && scope !== '~') exceptions.push({ scope, host, reason: 'names' });
+    }
+  }
   const config = mesh.objects.meshConfig();
   if (dependent && (nearby || dependsOnLocality(undefined, config))) exceptions.push({ scope: localityScope, host, reason: 'rule' });
   if (dependent && nodes) exceptions.push({ scope: nodeScope, host, reason: 'rule' });

@@ -7,6 +7,7 @@ import type { Problem } from '../apis/problem.ts';
 import type { Secret } from '../apis/secret.ts';
 import { buildBlackHoleCluster } from '../envoy/clusters/special.ts';
 import type { ProxyLocation } from '../envoy/endpoints/locality-balancing.ts';
+import type { Vantage } from '../envoy/endpoints/reach.ts';
 import { buildGatewayListeners } from '../envoy/listeners/gateway.ts';
 import { mergeGateways, serversByRouteName, type MergedGateways } from '../envoy/listeners/gateway-servers.ts';
 import { buildGatewayRoute } from '../envoy/routes/gateway.ts';
@@ -32,6 +33,8 @@ export interface GatewayScope {
   /** Of pods. */
   readonly containerPorts?: Readonly<Record<string, number>>;
   readonly location: ProxyLocation;
+  /** Absent: it reaches what all others do. */
+  readonly vantage?: Vantage;
 }
 
 /** A Secret of a gateway's namespace as an SDS resource, with what is wrong with it. */
@@ -138,7 +141,12 @@ export class GatewayPart extends SnapshotPart {
       endpointType,
       lists('endpoints', destinations, (key, problems) => {
         const { host, port } = split(key);
-        return hostEndpoints(t, scope.namespace, host, problems, { proxyType: 'router', port, proxy: scope.location });
+        return hostEndpoints(t, scope.namespace, host, problems, {
+          proxyType: 'router',
+          port,
+          proxy: scope.location,
+          ...(scope.vantage !== undefined && { vantage: scope.vantage }),
+        });
       }),
     );
     this.follow(

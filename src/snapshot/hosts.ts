@@ -3,10 +3,11 @@ import { ClusterSchema } from '#gen/envoy/config/cluster/v3/cluster_pb.js';
 import { ClusterLoadAssignmentSchema } from '#gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import type { ObjectKey } from '../apis/object.ts';
 import type { Problem } from '../apis/problem.ts';
-import { effectivePolicy } from '../envoy/clusters/effective-policy.ts';
+import { effectivePolicy, type EffectivePolicy } from '../envoy/clusters/effective-policy.ts';
 import { buildOutboundClusters } from '../envoy/clusters/outbound.ts';
 import { buildLoadAssignment } from '../envoy/endpoints/load-assignment.ts';
 import { localityBalancing, type ProxyLocation } from '../envoy/endpoints/locality-balancing.ts';
+import type { Vantage } from '../envoy/endpoints/reach.ts';
 import type { Endpoint, MeshDestinationRule, Service, ServicePort } from '../mesh/model.ts';
 import { clusterName } from '../mesh/names.ts';
 import type { EncodedResource } from '../wire/resource.ts';
@@ -57,7 +58,7 @@ export function hostEndpoints(
   namespace: string | undefined,
   host: string,
   problems: Problem[],
-  options: HostOptions & { readonly proxy?: ProxyLocation } = {},
+  options: HostOptions & { readonly proxy?: ProxyLocation; readonly vantage?: Vantage } = {},
 ): Encoded[] {
   const service = t.mesh.serviceAt(host, namespace);
   if (service === undefined) return [];
@@ -65,6 +66,10 @@ export function hostEndpoints(
   if (service.resolution !== 'eds' && !passthroughAtGateway) return [];
   const rule = t.mesh.ruleAt(service, namespace);
   const mesh = t.mesh.objects.meshConfig();
+  const gateways = t.mesh.networks.gateways();
+  const plain = gateways === undefined && options.vantage === undefined;
+  // Asked only where it matters: it is one question more for each host.
+  const vantage = (): Vantage => options.vantage ?? { network: t.mesh.homeNetwork() };
   return portsOf(service, options).flatMap((port) => {
     const endpoints = onNode(service, endpointsOf(t, service, port), options.proxy);
     const subsets = [undefined, ...(rule?.spec.subsets ?? [])];
@@ -79,7 +84,10 @@ export function hostEndpoints(
         cluster: name,
         endpoints: missing.length === 0 ? endpoints : [...endpoints, ...missing],
         ...(subset === undefined ? {} : { subset: subset.labels ?? {} }),
-        ...(balancing === undefined || options.proxy === undefined ? {} : { balancing, proxy: options.proxy }),
+        ...(plain ? {} : { reach: { ...vantage(), ...(gateways !== undefined && { gateways }), mutualTls: isMutualTls(policy) } }),
+        ...(balancing === undefined || options.proxy === undefined
+          ? {}
+          : { balancing, proxy: { network: vantage().network, ...options.proxy } }),
       });
       return t.encoder.encode(ClusterLoadAssignmentSchema, name, assignment, objectsOf(service, rule), problems);
     });
@@ -88,6 +96,10 @@ export function hostEndpoints(
 
 function portsOf(service: Service, options: HostOptions): ServicePort[] {
   return service.ports.filter((port) => port.protocol !== 'udp' && (options.port === undefined || options.port === port.number));
+}
+
+function isMutualTls({ tls }: EffectivePolicy): boolean {
+  return tls?.mode === undefined || tls.mode === 'ISTIO_MUTUAL';
 }
 
 /** Of a service that is local to each node those of the proxy's node; where that is unknown, those of which it is too. */

@@ -6,6 +6,7 @@ import { keyOf } from '../apis/object.ts';
 import type { Problem } from '../apis/problem.ts';
 import type { Sidecar } from '../apis/sidecar.ts';
 import { buildInboundClusters } from '../envoy/clusters/inbound.ts';
+import type { Families } from '../envoy/families.ts';
 import { buildInboundListeners } from '../envoy/listeners/inbound.ts';
 import type { InboundEndpoint, InboundPort, InboundWorkload } from '../envoy/listeners/inbound-workload.ts';
 import { workloadPort } from '../mesh/endpoints.ts';
@@ -25,6 +26,8 @@ export interface WorkloadScope {
   /** Of pods. */
   readonly containerPorts?: Readonly<Record<string, number>>;
   readonly interceptionMode: InterceptionMode;
+  /** Of the proxy's addresses, where IPv6 is among them. */
+  readonly families?: Families;
   /** Only without interception, where listeners have addresses of their own: then the workload is not shared. */
   readonly address?: string;
 }
@@ -73,7 +76,7 @@ function inboundWorkload(t: Translation, scope: WorkloadScope, problems: Problem
   const chosen = ingress.length === 0 || sidecar === undefined ? fromServices : ingressPorts(sidecar, scope, mtls, ports, problems);
   const workload: InboundWorkload = {
     interceptionMode: scope.interceptionMode,
-    family: 'ipv4',
+    family: scope.families ?? 'ipv4',
     ports: chosen,
     otherPorts: { mtls: mtls.mode, byNumber: mtls.ports },
     policies,

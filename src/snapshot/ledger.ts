@@ -12,7 +12,7 @@ export interface Effect {
   readonly atMs: number;
   /** Objects that had changed. */
   readonly objects: ReadonlySet<ObjectKey>;
-  /** Of tables that were there before. */
+  /** Of parts that were there before. */
   readonly changes: readonly TableChange[];
   /** Whether the proxy's list of parts has changed. */
   readonly replanned: { has(proxy: Subscription): boolean };

@@ -1,4 +1,5 @@
 import type { ProxyLocation } from '../envoy/endpoints/locality-balancing.ts';
+import type { Vantage } from '../envoy/endpoints/reach.ts';
 import { hostOfException, type localityScope, type nodeScope } from '../mesh/visibility.ts';
 import { KeySet } from '../store/keys.ts';
 import { endpointType } from '../wire/types.ts';
@@ -12,6 +13,7 @@ export interface LocalityScope {
   /** Which hosts: those that depend on the locality, or on the node as well. */
   readonly hosts: typeof localityScope | typeof nodeScope;
   readonly proxy: ProxyLocation;
+  readonly vantage: Vantage | undefined;
 }
 
 /** Endpoints whose order or weight depends on where the client is, over the parts below. `within`: only of hosts that this part has. */
@@ -20,7 +22,7 @@ export class LocalityPart extends SnapshotPart {
 
   constructor(t: Translation, id: string, scope: LocalityScope, touched: Touched, within?: SnapshotPart) {
     super(id, touched);
-    const { namespace, proxy } = scope;
+    const { namespace, proxy, vantage } = scope;
     const hosts = new KeySet(t.mesh.graph, [t.visibility.exceptions]).addBucket(
       t.visibility.exceptionsByScope,
       `${scope.hosts}#clusters`,
@@ -30,7 +32,7 @@ export class LocalityPart extends SnapshotPart {
     const reads = [t.mesh.endpoints, t.mesh.destinationRules, t.identities, ...(seen === undefined ? [] : [seen.endpoints])];
     const endpoints = resourceLists<string>(t, `${id} endpoints`, hosts, reads, (host, problems) => {
       if (seen !== undefined && (seen.endpoints.get(host)?.resources ?? []).length === 0) return [];
-      return hostEndpoints(t, namespace, host, problems, { proxy });
+      return hostEndpoints(t, namespace, host, problems, { proxy, ...(vantage !== undefined && { vantage }) });
     });
     this.disposables.push(endpoints, hosts);
     this.follow(endpointType, endpoints);

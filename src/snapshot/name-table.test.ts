@@ -149,3 +149,34 @@ test('a change of one service among 1,000 costs one entry in each view', () => {
   );
   expect(new Set(changed)).toEqual(new Set(['svc7.ns7.svc.cluster.local']));
 });
+
+test('a proxy of another cluster gets the addresses that its own cluster has', () => {
+  const at = (cluster: string, o: ConfigObject): ConfigObject => ({ ...o, origin: { cluster } });
+  const headless = object('Service', 'shop', 'db', { clusterIP: 'None', ports: [{ name: 'tcp', port: 5432 }] });
+  const pod = (n: number): ConfigObject =>
+    object('Pod', 'shop', `db-${n}`, { spec: { serviceAccountName: 'db' }, status: { podIP: `10.1.0.${n}` } }, { app: 'db' });
+  const slice = (n: number): ConfigObject => {
+    const endpoint = { addresses: [`10.1.0.${n}`], hostname: `db-${n}`, targetRef: { kind: 'Pod', name: `db-${n}`, namespace: 'shop' } };
+    const spec = { addressType: 'IPv4', endpoints: [endpoint], ports: [{ name: 'tcp', port: 5432 }] };
+    return object('EndpointSlice', 'shop', 'db-x', spec, { 'kubernetes.io/service-name': 'db' });
+  };
+  const own = [service('shop', 'page', '10.0.0.1'), headless, pod(0), slice(0)];
+  const theirs = [service('shop', 'page', '10.9.0.1'), headless, pod(1), slice(1)].map((o) => at('east', o));
+  const clusterOf = ({ metadata }: { metadata: Readonly<Record<string, unknown>> }): string | undefined =>
+    metadata['CLUSTER_ID'] === 'east' ? 'east' : undefined;
+  const snapshot = snapshotOf([...own, ...theirs], undefined, undefined, undefined, undefined, clusterOf);
+  const pods = {
+    'db-0.db.shop.svc.cluster.local': '10.1.0.0 Kubernetes db-0.db shop',
+    'db-1.db.shop.svc.cluster.local': '10.1.0.1 Kubernetes db-1.db shop',
+  };
+  expect(tableOf(openProxy(snapshot, nodeOf('a', 'shop', withDns)))).toEqual({
+    'page.shop.svc.cluster.local': '10.0.0.1 Kubernetes page shop',
+    'db.shop.svc.cluster.local': '10.1.0.0 Kubernetes db shop',
+    ...pods,
+  });
+  expect(tableOf(openProxy(snapshot, nodeOf('a', 'shop', { ...withDns, CLUSTER_ID: 'east' })))).toEqual({
+    'page.shop.svc.cluster.local': '10.9.0.1 Kubernetes page shop',
+    'db.shop.svc.cluster.local': '10.1.0.1 Kubernetes db shop',
+    ...pods,
+  });
+});

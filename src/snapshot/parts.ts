@@ -14,6 +14,7 @@ export class Parts {
   private readonly byKey = new Map<string, Shared>();
   private readonly keys = new Map<SnapshotPart, string>();
   private readonly idle = new Set<string>();
+  private created = new Set<SnapshotPart>();
   /** Grows when a part is made or dropped. */
   revision = 0;
 
@@ -21,6 +22,7 @@ export class Parts {
     let shared = this.byKey.get(key);
     if (shared === undefined) {
       const part = create();
+      this.created.add(part);
       this.revision++;
       this.byKey.set(key, (shared = { part, lower, users: 0 }));
       this.keys.set(part, key);
@@ -40,6 +42,17 @@ export class Parts {
     if (this.idle.size <= maxIdle) return;
     const [oldest] = this.idle;
     if (oldest !== undefined) this.drop(oldest);
+  }
+
+  has(part: SnapshotPart): boolean {
+    return this.keys.has(part);
+  }
+
+  /** Those that were made since the last call. */
+  takeCreated(): ReadonlySet<SnapshotPart> {
+    const { created } = this;
+    if (created.size > 0) this.created = new Set();
+    return created;
   }
 
   values(): SnapshotPart[] {

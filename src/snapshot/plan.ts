@@ -5,6 +5,8 @@ import type { Mesh } from '../mesh/mesh.ts';
 import type { Locality, Proxy, Workload } from '../mesh/model.ts';
 import type { Visibility } from '../mesh/visibility.ts';
 import type { ProxyLocation } from '../envoy/endpoints/locality-balancing.ts';
+import type { Families } from '../envoy/families.ts';
+import type { IpFamily, Vantage } from '../envoy/endpoints/reach.ts';
 import type { GatewayScope } from './gateway.ts';
 import type { WorkloadScope } from './inbound.ts';
 import type { SidecarScope } from './sidecar.ts';
@@ -17,12 +19,16 @@ export type Plan =
       /** Of the workload that the registry has under the proxy's name; undefined where it has none. */
       readonly serviceAccount: string | undefined;
       readonly nameTable: boolean;
+      /** Of the proxy's addresses, where IPv6 is among them. */
+      readonly families: Families | undefined;
       /** From which the proxy sees the mesh. */
       readonly cluster: string | undefined;
     }
   | {
       readonly type: 'sidecar';
       readonly outbound: Scope & { readonly namespace: string };
+      /** Where it reaches others from; undefined: from where most do, the network of its cluster. */
+      readonly vantage: Vantage | undefined;
       readonly location: ProxyLocation | undefined;
       /** With the node: only where some host depends on it, because every node has a part of its own then. */
       readonly onNode: ProxyLocation | undefined;
@@ -32,6 +38,7 @@ export type Plan =
       /** Virtual hosts and clusters only when the proxy asks for them. */
       readonly lazy: boolean;
       readonly nameTable: boolean;
+      readonly families: Families | undefined;
       readonly cluster: string | undefined;
     };
 
@@ -46,9 +53,21 @@ export function planFor(mesh: Mesh, visibility: Visibility, proxy: Proxy): Plan 
   };
   const node = mesh.dependsOnNode() ? (workload?.node ?? proxy.node) : undefined;
   const byNode = node !== undefined && { node };
+  const only = onlyFamily(proxy.addresses);
+  const families = only === 'ipv4' ? undefined : (only ?? 'both');
+  const vantage = vantageOf(mesh, proxy, workload);
+  const byCluster = mesh.comparesLabel('topology.istio.io/cluster') && { cluster: mesh.cluster ?? mesh.clusterId };
   if (proxy.type === 'router') {
-    const gateway = { namespace: proxy.namespace, labels, ...ports, location: { locality, labels, ...byNode } };
-    return { type: 'router', gateway, serviceAccount: workload?.serviceAccount, nameTable: proxy.nameTable, cluster: mesh.cluster };
+    const location = { locality, labels, ...byNode, ...byCluster };
+    const gateway = { namespace: proxy.namespace, labels, ...ports, location, ...(vantage !== undefined && { vantage }) };
+    return {
+      type: 'router',
+      gateway,
+      serviceAccount: workload?.serviceAccount,
+      nameTable: proxy.nameTable,
+      families,
+      cluster: mesh.cluster,
+    };
   }
   const sourceLabels: Record<string, string> = {};
   for (const [key, value] of Object.entries(labels)) if (visibility.sourceLabelKeys.has(key)) sourceLabels[key] = value;
@@ -62,8 +81,9 @@ export function planFor(mesh: Mesh, visibility: Visibility, proxy: Proxy): Plan 
   return {
     type: 'sidecar',
     outbound: { namespace: proxy.namespace, labels: sourceLabels },
-    location: isEmpty(locality) ? undefined : { locality, labels: locationLabels },
-    onNode: node === undefined ? undefined : { locality, labels: locationLabels, node },
+    vantage,
+    location: isEmpty(locality) ? undefined : { locality, labels: locationLabels, ...byCluster },
+    onNode: node === undefined ? undefined : { locality, labels: locationLabels, node, ...byCluster },
     sidecar: narrows
       ? {
           namespace: proxy.namespace,
@@ -74,15 +94,37 @@ export function planFor(mesh: Mesh, visibility: Visibility, proxy: Proxy): Plan 
     httpProxyPort: proxyPort > 0 ? proxyPort : undefined,
     lazy: proxy.onDemand && mesh.isLazy(proxy.namespace, labels[lazyLabel]),
     nameTable: proxy.nameTable,
+    families,
     cluster: mesh.cluster,
     inbound: {
       namespace: proxy.namespace,
       labels,
       ...ports,
       interceptionMode: proxy.interceptionMode,
+      ...(families !== undefined && { families }),
       ...(proxy.interceptionMode === 'NONE' && address !== undefined ? { address } : {}),
     },
   };
+}
+
+/** Undefined where it reaches the same as all others do: without gateways of networks and with one address family there is nothing else. Recorded. */
+function vantageOf(mesh: Mesh, proxy: Proxy, workload: Workload | undefined): Vantage | undefined {
+  const home = mesh.homeNetwork();
+  const view = proxy.networkView;
+  const several = mesh.networks.gateways() !== undefined;
+  const ofPod =
+    workload?.object.startsWith('Pod/') === true
+      ? mesh.networks.networkOf(workload.cluster, workload.addresses[0] ?? '', workload.labels)
+      : workload?.network;
+  const network = !several ? home : proxy.network !== '' ? proxy.network : (ofPod ?? '');
+  const family = mesh.hasBothFamilies() ? onlyFamily(proxy.addresses) : undefined;
+  if (network === home && view === undefined && family === undefined) return undefined;
+  return { network, ...(view !== undefined && { view: [...view].sort() }), ...(family !== undefined && { family }) };
+}
+
+function onlyFamily(addresses: readonly string[]): IpFamily | undefined {
+  const families = new Set(addresses.map((address): IpFamily => (address.includes(':') ? 'ipv6' : 'ipv4')));
+  return families.size === 1 ? [...families][0] : undefined;
 }
 
 /**

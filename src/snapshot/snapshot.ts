@@ -16,7 +16,11 @@ import { GatewayPart, type CredentialReader } from './gateway.ts';
 import { HttpProxyPart } from './http-proxy.ts';
 import { InboundPart } from './inbound.ts';
 import { Ledger } from './ledger.ts';
+import type { Vantage } from '../envoy/endpoints/reach.ts';
+import type { Families } from '../envoy/families.ts';
+import { FamiliesPart } from './families.ts';
 import { LocalityPart } from './locality.ts';
+import { VantagePart, type VantageScope } from './vantage.ts';
 import { MadeFrom } from './made-from.ts';
 import { NameTablePart } from './name-table.ts';
 import { OnDemandHosts } from './on-demand-hosts.ts';
@@ -112,7 +116,7 @@ export class Snapshot implements ResourceSource {
     this.plans = new Derived<Proxy, Plan>({
       name: 'plans',
       from: this.proxies,
-      reads: [this.mesh.workloads, this.mesh.pods, this.mesh.services, this.mesh.virtualServices],
+      reads: [this.mesh.workloads, this.mesh.pods, this.mesh.services, this.mesh.virtualServices, this.mesh.endpoints],
       compute: (_id, proxy) => {
         const { mesh, visibility } = this.views.get(proxy.cluster) ?? view;
         return planFor(mesh, visibility, proxy);
@@ -193,8 +197,10 @@ export class Snapshot implements ResourceSource {
       const objects = this.changedObjects;
       const { changed, asked, replanned } = yield* this.settle();
       this.changedObjects = new Set();
-      this.record(objects, changed, replanned);
-      if (changed.size > 0) for (const handler of this.handlers) handler(asked.size === 0 ? changed : new Map([...changed, ...asked]));
+      this.record(objects, changed, replanned, this.parts.takeCreated());
+      const all = asked.size === 0 ? changed : new Map<SnapshotPart, ReadonlySet<TypeUrl>>([...changed, ...asked]);
+      // Also with nothing: streams wait for the end of what places a proxy.
+      for (const handler of this.handlers) handler(all);
       if (objects.size > 0) for (const handler of this.objectHandlers) handler(objects);
     } finally {
       this.underWay = undefined;
@@ -202,14 +208,20 @@ export class Snapshot implements ResourceSource {
     }
   }
 
-  private record(objects: ReadonlySet<ObjectKey>, changed: Changed, replanned: readonly Connection[]): void {
+  private record(
+    objects: ReadonlySet<ObjectKey>,
+    changed: Changed,
+    replanned: readonly Connection[],
+    created: ReadonlySet<SnapshotPart>,
+  ): void {
     if (objects.size === 0 || this.options.now === undefined) return;
     const changes: TableChange[] = [];
     for (const [part, types] of changed) {
+      // Of a new part everything is new: the proxies that have it are replanned, or new themselves. Certificates are made from no object.
+      if (created.has(part) || !this.parts.has(part)) continue;
       for (const type of types) {
         const table = part.table(type);
-        // Of a table that is new everything is: the proxies that have it are replanned, or new themselves.
-        if (table !== undefined && table.version > 1) changes.push({ part, type, version: table.version, names: table.lastStep });
+        if (table !== undefined) changes.push({ part, type, version: table.version, names: table.lastStep });
       }
     }
     // What nobody sees leads to nothing, as a first load.
@@ -299,11 +311,13 @@ export class Snapshot implements ResourceSource {
     let view = this.views.get(cluster);
     if (view === undefined) {
       const { onFault, untranslated, clusterId } = this.options;
+      const like = this.views.get(undefined)?.mesh;
       view = new View(this.objects, {
         onFault,
         untranslated,
         ...(clusterId !== undefined && { clusterId }),
         ...(cluster !== undefined && { cluster }),
+        ...(like !== undefined && { like }),
         encoder: this.encoder,
         report: (place, problems) => {
           if (problems.length === 0) this.problemsByPlace.delete(place);
@@ -321,7 +335,7 @@ export class Snapshot implements ResourceSource {
     this.whenSettled(() => {
       this.proxies.delete(connection.connectionId);
       connection.forget();
-      for (const part of connection.shared) this.parts.release(part);
+      for (const part of [...connection.shared, ...connection.kept]) this.parts.release(part);
     });
     if (this.lists.size > 2 * this.connections.size + 1000)
       for (const [key, list] of this.lists) if (list.deref() === undefined) this.lists.delete(key);
@@ -454,6 +468,7 @@ export class Snapshot implements ResourceSource {
     const shared: SnapshotPart[] = [];
     /** Lazy mode: parts that are not its own, but that it asks for hosts and clusters of. */
     const sources: SnapshotPart[] = [];
+    const kept: SnapshotPart[] = [];
     const add = (part: SnapshotPart & { onDemand(): OnDemandLists }): void => {
       if (plan.type === 'router' || !plan.lazy) {
         shared.push(part);
@@ -468,7 +483,8 @@ export class Snapshot implements ResourceSource {
       const entitled = connection.mayHaveSecretsOf(plan.serviceAccount);
       const key = `${able} gateway${entitled ? '' : ' without secrets'} ${planKey(plan.gateway)}`;
       const readCredential = entitled ? this.options.readCredential : undefined;
-      shared.push(this.parts.acquire(key, () => new GatewayPart(t, key, plan.gateway, touched, readCredential)));
+      const part = this.parts.acquire(key, () => new GatewayPart(t, key, plan.gateway, touched, readCredential));
+      shared.push(part, ...this.familiesParts(t, plan.families, [part]));
       if (plan.nameTable) shared.push(...this.nameTableParts(t, plan.gateway.namespace, undefined));
     } else {
       const baseKey = `${able} public`;
@@ -487,15 +503,22 @@ export class Snapshot implements ResourceSource {
         this.parts.release(base);
         this.parts.release(overlay);
       }
+      shared.push(...this.familiesParts(t, plan.families, [...shared]));
+      // Over what it asks of too: these are not its own parts, and held for it.
+      const familiesOfSources = this.familiesParts(t, plan.families, [...sources]);
+      sources.push(...familiesOfSources);
+      kept.push(...familiesOfSources);
       const { namespace } = plan.outbound;
+      const { vantage } = plan;
+      if (vantage !== undefined) shared.push(...this.vantageParts(t, able, vantage, namespace, only ?? base));
       const near = [
         { hosts: localityScope, proxy: plan.location },
         { hosts: nodeScope, proxy: plan.onNode },
       ] as const;
       for (const { hosts, proxy } of near) {
         if (proxy === undefined) continue;
-        const key = `${able} locality ${planKey([hosts, namespace, proxy, plan.sidecar])}`;
-        const scope = { namespace, hosts, proxy };
+        const key = `${able} locality ${planKey([hosts, namespace, proxy, plan.sidecar, vantage])}`;
+        const scope = { namespace, hosts, proxy, vantage };
         const lower = only === undefined ? [] : [only];
         shared.push(this.parts.acquire(key, () => new LocalityPart(t, key, scope, touched, only), lower));
       }
@@ -509,8 +532,36 @@ export class Snapshot implements ResourceSource {
       const key = `${able} inbound ${planKey(plan.inbound)}`;
       shared.push(this.parts.acquire(key, () => new InboundPart(t, key, plan.inbound, touched)));
     }
-    for (const part of connection.shared) this.parts.release(part);
+    for (const part of [...connection.shared, ...connection.kept]) this.parts.release(part);
+    connection.kept = kept;
     connection.assign(shared, (list) => this.intern(list), plan.type === 'sidecar' && plan.lazy ? sources : undefined);
+  }
+
+  /** One over each of the parts, in their order; none for a proxy without IPv6. */
+  private familiesParts(t: Translation, families: Families | undefined, of: readonly SnapshotPart[]): FamiliesPart[] {
+    if (families === undefined) return [];
+    const touched = this.partTouched.bind(this);
+    return of.map((part, i) => {
+      const key = `${families} ${part.id}`;
+      return this.parts.acquire(key, () => new FamiliesPart(t, key, families, part, i > 0, touched), [part]);
+    });
+  }
+
+  /** Lowest first. `below`: the Sidecar's part, else that of what all see. */
+  private vantageParts(
+    t: Translation,
+    able: string,
+    vantage: Vantage,
+    namespace: string,
+    below: SidecarPart | OutboundPart,
+  ): VantagePart[] {
+    const touched = this.partTouched.bind(this);
+    const acquire = (scope: VantageScope, seen: readonly unknown[], lower: readonly SnapshotPart[]): VantagePart => {
+      const key = `${able} vantage ${planKey([vantage, scope.of, ...seen])}`;
+      return this.parts.acquire(key, () => new VantagePart(t, key, scope, touched), lower);
+    };
+    if (below instanceof SidecarPart) return [acquire({ of: 'sidecar', vantage, namespace, below }, [below.id], [below])];
+    return [acquire({ of: 'public', vantage, below }, [], [below]), acquire({ of: 'namespace', vantage, namespace }, [namespace], [])];
   }
 
   /** Lowest first. Nothing in them depends on what the proxy can do, but the hosts of a Sidecar's part are that part's. */
@@ -545,6 +596,8 @@ class Connection implements Subscription {
   readonly node: ClaimedNode;
   readonly caller: Caller;
   shared: readonly SnapshotPart[] = [];
+  /** Acquired for it, and not in its view. */
+  kept: readonly SnapshotPart[] = [];
   onDemand: AskedPart | undefined;
   private asked: AskedPart | undefined;
   private sources: readonly SnapshotPart[] = [];

@@ -112,6 +112,19 @@ describe('a translation in turns', () => {
     expect(resources(second.parts)).toEqual(atOnce(all(), 'second'));
   });
 
+  it('lets those go on who came while a proxy was placed, though nothing has changed', async () => {
+    const { snapshot, turn, finish } = rig(all());
+    openProxy(snapshot, nodeOf('client', 'shop'));
+    await finish();
+    const waiting: boolean[] = [];
+    snapshot.onSettled((changed) => waiting.push(changed.size > 0));
+    openProxy(snapshot, nodeOf('client-2', 'shop'));
+    await turn();
+    await finish();
+    expect(waiting).toEqual([false]);
+    expect(snapshot.settled).toBe(true);
+  });
+
   it('ends the stream of a proxy that it has no parts for', async () => {
     const faults: string[] = [];
     const { snapshot, finish } = rig(all(), (collection) => faults.push(collection));

@@ -1,4 +1,5 @@
 /** The mesh as it is seen from one cluster, and what its parts are translated with. */
+import { inCluster } from '../apis/object.ts';
 import { Mesh, type MeshOptions } from '../mesh/mesh.ts';
 import type { Objects } from '../mesh/objects.ts';
 import { Visibility } from '../mesh/visibility.ts';
@@ -7,7 +8,8 @@ import { identitiesTable, type Translation } from './translation.ts';
 
 /**
  * Services of several clusters are one service of the mesh, and each cluster has addresses of its own for it: so a proxy sees the mesh from its cluster. There
- * is one view more for each remote cluster that has proxies here, and none for those that only have endpoints.
+ * is one view more for each remote cluster that has proxies here, and none for those that only have endpoints. A view has services, endpoints and visibility of
+ * its own, and shares all else.
  */
 export class View {
   readonly mesh: Mesh;
@@ -21,6 +23,7 @@ export class View {
     const { encoder, report, ...meshOptions } = options;
     this.mesh = new Mesh(objects, meshOptions);
     this.visibility = new Visibility(this.mesh, options.onFault);
+    this.mesh.networks.onProblems((problems) => report(`networks${inCluster(options.cluster)}`, problems));
     this.encoder = encoder;
     this.report = report;
     this.onFault = options.onFault;

@@ -8,7 +8,7 @@ import { virtualHostDomains } from '../envoy/routes/domains.ts';
 import { buildSniffedTable } from '../envoy/routes/table.ts';
 import { buildVirtualHost } from '../envoy/routes/virtual-host.ts';
 import { isHttp, type MeshVirtualService, type Service, type ServicePort } from '../mesh/model.ts';
-import { clusterDomain } from '../mesh/services.ts';
+import { clusterDomain, visibleFrom } from '../mesh/services.ts';
 import { routeTable, slotsOf } from '../mesh/slots.ts';
 import { objectsOf, type Encoded } from './hosts.ts';
 import type { Scope, Translation } from './translation.ts';
@@ -88,17 +88,22 @@ export function hostTables(t: Translation, scope: Scope, host: string, problems:
  */
 export function domainsOf(t: Translation, scope: Scope, service: Service, port: number, withPort = false): string[] {
   const dnsDomain = `${scope.namespace ?? ''}.svc.${clusterDomain}`;
-  return virtualHostDomains({ service, port, dnsDomain, withPort }).filter((written) => {
+  const aliases = t.mesh.aliases.of(service.host).filter((alias) => visibleFrom(alias.exportTo, scope.namespace));
+  const others = aliases.flatMap(({ host }) =>
+    virtualHostDomains({ service: { ...service, host, addresses: [] }, port, dnsDomain, withPort }),
+  );
+  return [...virtualHostDomains({ service, port, dnsDomain, withPort }), ...others].filter((written) => {
     const domain = withPort ? written.replace(/:\d+$/, '') : written;
     if (domain === service.host) return true;
     const address = service.addresses.find((a) => domain === a || domain === `[${a}]`);
     if (address === undefined) return !t.mesh.servicesByHost.has(domain) && !t.mesh.meshRoutesByHost.has(domain);
-    if (!t.mesh.hasAddress(service, address)) return false;
-    const keys = [...t.mesh.servicesByAddress.keys(address)].filter((key) => {
+    const keys = [...t.mesh.servicesByAddress.keys(address)];
+    if (keys.length < 2) return true;
+    const rivals = keys.filter((key) => {
       const other = t.mesh.services.get(key);
       return other !== undefined && t.mesh.hasAddress(other, address);
     });
-    return keys.map((key) => key.slice(key.indexOf('/') + 1)).sort()[0] === service.host;
+    return rivals.map((key) => key.slice(key.indexOf('/') + 1)).sort()[0] === service.host;
   });
 }
 

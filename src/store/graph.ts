@@ -19,6 +19,8 @@ abstract class Node implements ReactiveNode {
   subs?: Link;
   subsTail?: Link;
   flags: number = 0;
+  /** The evaluation that has read it last. */
+  readIn = 0;
   abstract refreshValue(): boolean;
   abstract unwatched(): void;
 }
@@ -42,6 +44,8 @@ const never: Pause = () => false;
 export class Graph {
   private active: Computed<unknown> | undefined = undefined;
   private cycle = 0;
+  /** Of `active`; its own number. */
+  private evaluation = 0;
   private readonly stages: (Set<Stage> | undefined)[] = [];
   private queued = 0;
   private flushing = false;
@@ -62,7 +66,10 @@ export class Graph {
 
   /** @internal */
   read(node: Node): void {
-    if (this.active !== undefined) this.system.link(node, this.active, this.cycle);
+    // The system sees a second read only where nothing else was read, or nobody else has read it, in between.
+    if (this.active === undefined || node.readIn === this.evaluation) return;
+    node.readIn = this.evaluation;
+    this.system.link(node, this.active, this.evaluation);
   }
 
   /** @internal */
@@ -87,15 +94,17 @@ export class Graph {
   /** @internal Runs `compute` with its reads recorded as those of `node`. */
   evaluate<T>(node: Computed<T>, flags: number, compute: () => T): T {
     const previous = this.active;
+    const outer = this.evaluation;
     this.active = node as Computed<unknown>;
+    this.evaluation = ++this.cycle;
     node.depsTail = undefined as unknown as Link;
     node.flags = flags | RecursedCheck;
-    this.cycle++;
     this.evaluations++;
     try {
       return compute();
     } finally {
       this.active = previous;
+      this.evaluation = outer;
       node.flags &= ~RecursedCheck;
       this.forgetAfter(node);
     }

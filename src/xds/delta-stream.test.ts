@@ -160,6 +160,32 @@ describe('changes', () => {
     expect(client.got()).toEqual(['CDS -c1']);
   });
 
+  test('a client that refuses a removal is asked again, ever more seldom, until it accepts', () => {
+    const world = mesh();
+    const client = connected(world);
+    world.source.part('out').remove(CDS, 'c1');
+    world.flush();
+    expect(client.got()).toEqual(['CDS -c1']);
+    client.nack('CDS', 'no');
+    expect(client.got()).toEqual([]);
+    world.pass(4999);
+    expect(client.got()).toEqual([]);
+    world.pass(1);
+    expect(client.got()).toEqual(['CDS -c1']);
+    client.nack('CDS', 'no');
+    world.pass(9999);
+    expect(client.got()).toEqual([]);
+    world.pass(1);
+    expect(client.got()).toEqual(['CDS -c1']);
+    client.ack('CDS');
+    world.source.part('out').remove(CDS, 'c2');
+    world.flush();
+    expect(client.got()).toEqual(['CDS -c2']);
+    client.nack('CDS', 'no');
+    world.pass(5000);
+    expect(client.got()).toEqual(['CDS -c2']);
+  });
+
   test('endpoints that go while their cluster stays become empty', () => {
     const world = mesh();
     const client = connected(world);

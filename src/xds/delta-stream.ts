@@ -26,6 +26,8 @@ export interface DeltaRequest {
   readonly errorDetail?: { readonly message: string; readonly code?: number } | undefined;
 }
 
+/** Between two removals that a client refuses, at most. */
+const longestRemovalWaitMs = 300_000;
 /** How long a warming client may take to ask for clusters before it gets no endpoints where there are none. */
 const goneEndpointsPatienceMs = 1000;
 
@@ -51,6 +53,9 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
   readonly #goneEndpoints = new Set<string>();
   readonly #removedClusters = new Set<string>();
   #removedClustersSinceMs = 0;
+  /** How often in a row a removal was refused, and until when it is not repeated. */
+  #removalRefusals = 0;
+  #noRemovalBeforeMs = 0;
   /** The list of parts is another, and the client may not have all of it yet. */
   #adopting = false;
   /** The client came with clusters. */
@@ -102,6 +107,8 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
     let pending = this.#hosts.areDue || this.#removedClusters.size > 0;
     for (const state of this.types.values()) {
       if (state.heldBack.length > 0) return 'rejected';
+      // Of hosts nothing is due to a client that has asked for no table.
+      if (state.type === virtualHostType && !this.types.has(routeType)) continue;
       if (state.held(this.#view) === undefined || state.repair !== undefined) pending = true;
       if (state.type === clusterType && state.isRemoving(() => true)) pending = true;
     }
@@ -136,7 +143,8 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
     for (const state of this.types.values()) {
       if (state.repair?.underWay === true && nowMs - state.sentAtMs > unackedPatienceMs) state.repair.giveUpOutstanding();
     }
-    const removalDue = this.#removedClusters.size > 0 && nowMs - this.#removedClustersSinceMs >= removalPatienceMs;
+    const removalDue =
+      this.#removedClusters.size > 0 && nowMs - this.#removedClustersSinceMs >= removalPatienceMs && nowMs >= this.#noRemovalBeforeMs;
     const listenersDue = nowMs - this.connectedAtMs >= clustersPatienceMs && [...namesClusters].some((type) => this.#isDue(type));
     const endpoints = this.types.get(endpointType);
     if (nowMs - this.connectedAtMs >= goneEndpointsPatienceMs && endpoints !== undefined) {
@@ -337,6 +345,7 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
     }
     if (request.errorDetail === undefined) {
       state.accepted(request.responseNonce, sent);
+      if (state.type === clusterType && sent.content.removed.length > 0) this.#removalRefusals = 0;
       this.shared.observer.acked(this, state.type, request.responseNonce, this.shared.now() - sent.sentAtMs);
       return;
     }
@@ -344,7 +353,7 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
     const refused = state.refused(request.responseNonce, sent, message);
     const suspects = state.heldBack.filter((name) => refused.versions.has(name));
     this.shared.observer.rejected(this, state.type, suspects.length > 0 ? suspects : [...refused.versions.keys()], message, code);
-    if (state.type === clusterType) for (const name of refused.removed) this.#removeLater(name);
+    if (state.type === clusterType && refused.removed.length > 0) this.#removalRefused(refused.removed);
   }
 
   // Responses
@@ -599,6 +608,13 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
     return state.selection.has(name);
   }
 
+  /** There is no other version to try: the same again, ever more seldom, or a client that always refuses would be asked without end. */
+  #removalRefused(names: readonly string[]): void {
+    for (const name of names) this.#removeLater(name);
+    const waitMs = Math.min(this.shared.limits.removalPatienceMs * 2 ** this.#removalRefusals++, longestRemovalWaitMs);
+    this.#noRemovalBeforeMs = this.shared.now() + waitMs;
+  }
+
   #removeLater(name: string): void {
     if (this.#removedClusters.size === 0) this.#removedClustersSinceMs = this.shared.now();
     this.#removedClusters.add(name);
@@ -607,7 +623,7 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
   /** Last of all, when the client has said that it has the listeners and routes that no longer name them. */
   #removeClusters(): void {
     const state = this.types.get(clusterType);
-    if (this.#removedClusters.size === 0 || state === undefined) return;
+    if (this.#removedClusters.size === 0 || state === undefined || this.shared.now() < this.#noRemovalBeforeMs) return;
     const listeners = this.types.get(listenerType);
     const used =
       // After a reconnect the listeners and routes are yet to be compared.

@@ -1,12 +1,4 @@
-import {
-  deltaResource,
-  deltaResourceWithAliases,
-  field,
-  sotwResource,
-  stringField,
-  routeConfigurationFields,
-  virtualHostFields,
-} from '../wire/join.ts';
+import { deltaResource, deltaResourceWithAliases, sotwResource, stringField, vhdsField, virtualHostFields } from '../wire/join.ts';
 import { routeType, virtualHostType } from '../wire/types.ts';
 import type { EncodedResource } from '../wire/resource.ts';
 import type { Table, TypeUrl } from './source.ts';
@@ -240,6 +232,3 @@ function stepOf(type: TypeUrl, table: Table, names: Iterable<string>): Step {
 function join(frames: readonly Uint8Array[]): Uint8Array {
   return frames.length === 1 && frames[0] !== undefined ? frames[0] : Buffer.concat(frames);
 }
-
-/** `vhds { config_source { ads {} initial_fetch_timeout {} resource_api_version: V3 } }`; with the default timeout Envoy serves 404 after 15 s. */
-const vhdsField = field(routeConfigurationFields.vhds, field(1, field(3), field(4), Uint8Array.of(6 * 8, 2)));

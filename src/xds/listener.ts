@@ -10,6 +10,8 @@ export interface ListenerOptions {
   readonly port: number;
   /** Default 20,000. */
   readonly maxConnections?: number;
+  /** Asked for each connection, before anything is spent on it. One that is not accepted is reset. Default: all are. */
+  readonly accepts?: () => boolean;
 }
 
 /** Largest request: a reconnecting proxy claims a name and a version for each resource that it has. */
@@ -57,10 +59,17 @@ export class Listener {
   }
 
   /** Fails when the address cannot be bound. */
-  static async listen(server: Server, { credentials, host, port, maxConnections = 20_000 }: ListenerOptions): Promise<Listener> {
+  static async listen(
+    server: Server,
+    { credentials, host, port, maxConnections = 20_000, accepts = () => true }: ListenerOptions,
+  ): Promise<Listener> {
     const injector = server.createConnectionInjector(credentials);
     const sockets = new Map<string, Socket>();
     const net = createServer({ noDelay: true, keepAlive: true }, (socket) => {
+      if (!accepts()) {
+        socket.resetAndDestroy();
+        return;
+      }
       const peer = `${socket.remoteAddress}:${socket.remotePort}`;
       sockets.set(peer, socket);
       socket.once('close', () => sockets.delete(peer));

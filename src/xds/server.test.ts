@@ -38,6 +38,7 @@ let authenticate: Authenticate;
 let broken = 0;
 let admission: StreamAdmission;
 let closed: Closed | undefined;
+let accepting = true;
 const faults: unknown[] = [];
 const clients: InstanceType<typeof Client>[] = [];
 
@@ -81,7 +82,9 @@ beforeEach(async () => {
     closeConnection: (peer) => listener.closeConnection(peer),
   });
   server.addService(services.aggregatedDiscovery, service.handlers);
-  listener = await Listener.listen(server, { credentials: ServerCredentials.createInsecure(), host: '127.0.0.1', port: 0 });
+  accepting = true;
+  const credentials = ServerCredentials.createInsecure();
+  listener = await Listener.listen(server, { credentials, host: '127.0.0.1', port: 0, accepts: () => accepting });
 });
 
 afterEach(async () => {
@@ -240,6 +243,15 @@ test('who comes while no stream is taken is told so, and its connection is close
   expect(await connection.open().status).toBe('14 stopping');
   await connection.closed;
   expect(admission.refused).toBe(1);
+});
+
+test('a connection that is not accepted is reset before anything is spent on it', async () => {
+  accepting = false;
+  const connection = onOneConnection();
+  await connection.closed;
+  expect(admission.refused).toBe(0);
+  accepting = true;
+  await onOneConnection().open().answered;
 });
 
 test('credentials that expire end the stream', async () => {

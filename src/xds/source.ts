@@ -125,7 +125,10 @@ export interface ResourceSource {
   readonly version: string;
   /** Checks the claim against what is proven and gives the proxy's view, or why not. Only a delta stream can be in lazy mode. */
   open(node: ClaimedNode, caller: Caller, protocol?: 'delta' | 'sotw'): Subscription | Refusal;
-  /** Called after each change with the parts that have changed and the types that have in them. Returns the function that ends it. */
+  /**
+   * Called whenever it is settled again, with the parts that have changed, which may be none, and the types that have in them. Returns the function that ends
+   * it.
+   */
   onSettled(handler: (changed: ReadonlyMap<Part, ReadonlySet<TypeUrl>>) => void): () => void;
 }
 

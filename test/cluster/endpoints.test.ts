@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it, onTestFailed } from 'vitest';
 import type { Endpoint } from '../../src/mesh/model.ts';
 import { eventually } from '../envoy/harness/wait.ts';
+import type { KubeObject } from './harness/api.ts';
 import { clusterBinaries } from './harness/binaries.ts';
 import { TestCluster } from './harness/cluster.ts';
 import { addNamespace, addNode, addPod, removePod, setReady } from './harness/objects.ts';
@@ -91,8 +92,7 @@ describe('endpoints of a real cluster', () => {
       },
       30_000,
     ).catch(async (cause: unknown) => {
-      expect(mine(name)).toEqual(await kubectl(name, count));
-      throw cause;
+      throw new Error(`mizzen has ${JSON.stringify(mine(name))}, kubectl shows ${JSON.stringify(await kubectl(name, count))}`, { cause });
     });
   }
 
@@ -191,5 +191,55 @@ describe('endpoints of a real cluster', () => {
       JSON.parse(await cluster.kubectl(['get', 'service', 'dual', '-n', 'shop', '-o', 'jsonpath={.spec.clusterIPs}'])),
     );
     expect(known?.addresses).toHaveLength(2);
+  });
+
+  it('gateways of other networks are where load balancers, nodes and MeshNetworks put them, and the networks of pods where labels do', async () => {
+    const gateways = (): string[] =>
+      Object.values(registry.mesh.networks.gateways()?.byNetwork ?? {}).flatMap((all) =>
+        all.map(({ network, address, port }) => `${network} ${address}:${port}`),
+      );
+    const become = (expected: readonly string[]): Promise<unknown> =>
+      eventually(
+        `gateways ${expected.join(', ')}`,
+        async () => JSON.stringify(gateways().sort()) === JSON.stringify([...expected].sort()),
+        30_000,
+      );
+    const ports = [{ name: 'tls', port: 15443, nodePort: 31443 }];
+    const gateway = (
+      name: string,
+      network: string,
+      type: string,
+      annotations: Readonly<Record<string, string>> = {},
+    ): Promise<KubeObject> =>
+      cluster.api.apply({
+        apiVersion: 'v1',
+        kind: 'Service',
+        metadata: { name, namespace: 'shop', labels: { 'topology.istio.io/network': network }, annotations },
+        spec: { type, ports: type === 'NodePort' ? ports : [{ name: 'tls', port: 15443 }] },
+      });
+    const balanced = await gateway('east', 'east', 'LoadBalancer');
+    await cluster.api.patch(balanced, { status: { loadBalancer: { ingress: [{ ip: '192.0.2.1' }] } } }, 'status');
+    await become(['east 192.0.2.1:15443']);
+
+    await gateway('west', 'west', 'NodePort', { 'traffic.istio.io/nodeSelector': '{"kubernetes.io/hostname":"node-b"}' });
+    const node = await cluster.api.find({ apiVersion: 'v1', kind: 'Node', metadata: { name: 'node-b' } });
+    await cluster.api.patch(node!, { status: { addresses: [{ type: 'ExternalIP', address: '192.0.2.2' }] } }, 'status');
+    await become(['east 192.0.2.1:15443', 'west 192.0.2.2:31443']);
+
+    await addNamespace(cluster.api, 'istio-system', { 'topology.istio.io/network': 'home' });
+    const meshNetworks = 'networks: { south: { endpoints: [], gateways: [{ address: 192.0.2.3, port: 443 }] } }';
+    await cluster.api.apply({
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name: 'istio', namespace: 'istio-system' },
+      data: { meshNetworks },
+    });
+    await become(['east 192.0.2.1:15443', 'south 192.0.2.3:443', 'west 192.0.2.2:31443']);
+
+    await service('spread', {});
+    await backend('spread', 0);
+    await backend('spread', 1, { labels: { app: 'spread', 'topology.istio.io/network': 'east' } });
+    await agree('spread', 2);
+    expect(ours('spread').map(({ network }) => network)).toEqual(['home', 'east']);
   });
 });

@@ -145,10 +145,26 @@ describeWithPods('a mesh of two clusters', () => {
     );
   }
 
+  /** What the other cluster's own controllers say, which may come late after an outage. */
+  async function eastSays(...names: readonly string[]): Promise<void> {
+    const expected = names.map(ipOf).sort().join();
+    const output = 'jsonpath={.items[*].endpoints[?(@.conditions.ready==true)].addresses[0]}';
+    const selector = ['get', 'endpointslices', '-n', 'shop', '-l', 'kubernetes.io/service-name=reviews', '-o', output];
+    const said = async (): Promise<string> => (await east.kubectl(selector)).split(' ').sort().join();
+    await eventually(`kubectl shows ${names.join(', ') || 'none'}`, async () => (await said()) === expected, 120_000);
+  }
+
   async function clusterz(): Promise<ClusterView | undefined> {
     const { adminAddress, monitoring } = mesh.discovery.addresses;
     const { body } = await http({ address: adminAddress, port: monitoring, path: '/debug/clusterz' });
     return (JSON.parse(body) as readonly ClusterView[]).find(({ id }) => id === 'east');
+  }
+
+  /** Responses with endpoints that were sent to proxies so far. */
+  async function endpointPushes(): Promise<string | undefined> {
+    const { adminAddress, monitoring } = mesh.discovery.addresses;
+    const { body } = await http({ address: adminAddress, port: monitoring, path: '/metrics' });
+    return /^pilot_xds_pushes\{type="eds"\} (\d+)$/m.exec(body)?.[1];
   }
 
   async function load(): Promise<Load> {
@@ -182,7 +198,12 @@ describeWithPods('a mesh of two clusters', () => {
 
   it('loses no request while the credential is rotated', async () => {
     await using running = await load();
+    const takeovers = (): number => mesh.discovery.fullLog().split('remote cluster was read').length - 1;
+    const pushes = await endpointPushes();
     await secret(access(await addReader(east, 'reader-2')));
+    await eventually('the new credential is in use', async () => takeovers() === 2);
+    expect(pushes).toMatch(/^\d+$/);
+    expect(await endpointPushes()).toBe(pushes);
     await east.api.delete({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'reader-1', namespace: 'istio-system' } });
     using old = new KubeApi({ server: east.url, ca: east.ca, user: { token } });
     await eventually('the old credential is worth nothing', () => isRefused(old), 60_000);
@@ -206,8 +227,10 @@ describeWithPods('a mesh of two clusters', () => {
       expect(await mesh.endpointsOf('client', cluster)).toEqual([ipOf('reviews-1'), ipOf('reviews-2')].sort());
       await east.apiServer.start();
       await setReady(east.api, mesh.pod('reviews-2'), false);
+      await eastSays();
       await endpointsAre('reviews-1');
       await setReady(east.api, mesh.pod('reviews-2'), true);
+      await eastSays('reviews-2');
       await endpointsAre('reviews-1', 'reviews-2');
       await eventually('it is seen to be back', async () => (await clusterz())?.fault === undefined, 60_000);
       expect((await running.stop()).failed).toEqual({});

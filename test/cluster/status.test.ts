@@ -1,8 +1,10 @@
 /** Conditions, Events and `mizzen wait` on a real Kubernetes API, with two replicas of which one leads, and real Envoys. */
 import { execFile, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { needsEnvoy } from '../envoy/harness/envoy.ts';
+import { http } from '../envoy/harness/http.ts';
 import { describeWithPods } from '../envoy/harness/suites.ts';
 import { eventually } from '../envoy/harness/wait.ts';
 import { clusterBinaries } from './harness/binaries.ts';
@@ -106,6 +108,18 @@ describeWithPods('status on Kubernetes', () => {
       child.kill();
       return text.split('\n').filter((line) => line !== '');
     };
+  }
+
+  async function leader(): Promise<string> {
+    return eventually('a leader', async () => {
+      for (const { discovery } of mesh.replicas) {
+        const { adminAddress: address, monitoring: port } = discovery.addresses;
+        const answer = await http({ address, port, path: '/debug/replicas' }).catch(() => undefined);
+        const known = answer === undefined ? '' : (JSON.parse(answer.body) as { leader: string }).leader;
+        if (known !== '') return known;
+      }
+      return undefined;
+    });
   }
 
   async function mizzenWait(target: string, ...flags: string[]): Promise<{ readonly code: number; readonly output: string }> {
@@ -245,5 +259,81 @@ spec: { accessLogging: [{ providers: [{ name: envoy }] }] }
     }
     expect((await mizzenWait('vs/reviews')).code).toBe(0);
     await condition('virtualservice', 'reviews', 'Programmed', ({ status }) => status === 'True');
+  });
+
+  it('needs no more rights for it than the documentation gives', async () => {
+    const documentation = readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'kubernetes.md'), 'utf8');
+    const role = /```yaml\n(apiVersion: rbac[^`]+kind: ClusterRole\n[^`]+)```/.exec(documentation)?.[1] ?? '';
+    await mesh.cluster.apply(`${role}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: { name: mizzen-documented }
+roleRef: { apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: mizzen }
+subjects: [{ kind: ServiceAccount, name: documented, namespace: istio-system }]
+`);
+    const may = async (...asked: string[]): Promise<string> => {
+      const answer = await kubectl('auth', 'can-i', ...asked, '-n', 'shop', '--as=system:serviceaccount:istio-system:documented').catch(
+        String,
+      );
+      return `${asked.join(' ')}: ${answer.trim().slice(0, 3)}`;
+    };
+    const status = ['--subresource=status'];
+    expect(
+      await Promise.all([
+        may('get', 'virtualservices.networking.istio.io'),
+        may('patch', 'virtualservices.networking.istio.io', ...status),
+        may('patch', 'telemetries.telemetry.istio.io', ...status),
+        may('create', 'events.events.k8s.io'),
+        may('patch', 'events.events.k8s.io'),
+        may('get', 'events.events.k8s.io'),
+        may('get', 'services'),
+      ]),
+    ).toEqual([
+      'get virtualservices.networking.istio.io: yes',
+      'patch virtualservices.networking.istio.io --subresource=status: yes',
+      'patch telemetries.telemetry.istio.io --subresource=status: yes',
+      'create events.events.k8s.io: yes',
+      'patch events.events.k8s.io: yes',
+      'get events.events.k8s.io: yes',
+      'get services: yes',
+    ]);
+    expect(await may('patch', 'virtualservices.networking.istio.io')).toContain('Err');
+  });
+
+  it('goes on by another replica when the leader is killed, and repeats no Event', { timeout: 120_000 }, async () => {
+    await mesh.cluster.apply(
+      routes('late', `{ match: [{ uri: { regex: "(?=x)" } }], route: [{ destination: { host: ${host} } }] }`, '[late.example.com]'),
+    );
+    const warnings = async (): Promise<string> => {
+      const selector = 'involvedObject.name=late,type=Warning';
+      return kubectl(
+        'get',
+        'events',
+        '-n',
+        'shop',
+        '--field-selector',
+        selector,
+        '-o',
+        'jsonpath={range .items[*]}{.reason} {.series.count};{end}',
+      );
+    };
+    await eventually('there is an Event', async () => (await warnings()) !== '');
+    const before = await warnings();
+    const killed = await leader();
+    await mesh.replica(killed).discovery.kill();
+    await mesh.cluster.apply(routes('reviews', `{ route: [{ destination: { host: ${host} } }], timeout: 9s }`));
+    await eventually(
+      'the other replica writes',
+      async () => {
+        const found = (await conditions('virtualservice', 'reviews')).find(({ type }) => type === 'Programmed');
+        const { metadata } = JSON.parse(await kubectl('get', 'virtualservice', 'reviews', '-n', 'shop', '-o', 'json')) as {
+          metadata: { generation: number };
+        };
+        return found?.observedGeneration === metadata.generation && found.status === 'True' && found.message === '2 of 2 proxies';
+      },
+      60_000,
+    );
+    expect(await warnings()).toBe(before);
   });
 });

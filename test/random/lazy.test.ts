@@ -26,6 +26,7 @@ const nodes = [
   nodeOf('lazy-0', 'a', { LABELS: { ...lazy, app: 'x', version: 'v1' } }),
   nodeOf('lazy-1', 'a', { LABELS: { ...lazy, app: 'x' }, INTERCEPTION_MODE: 'NONE', HTTP_PROXY_PORT: '3128' }),
   nodeOf('lazy-2', 'b', { LABELS: { ...lazy, app: 'y', version: 'v2' } }),
+  nodeOf('lazy-6', 'b', { LABELS: { ...lazy, app: 'y' }, INSTANCE_IPS: '11.9.9.9,2001:db8::9' }),
   // As its namespace says.
   nodeOf('maybe', 'b', { LABELS: { app: 'z' } }),
 ].map(ableToAsk);

@@ -16,11 +16,11 @@ import { nodeOf, openProxy, resources, snapshotOf } from '../../src/snapshot/tes
 import { Client, routesOf } from './streams.ts';
 
 const nodes = [
-  nodeOf('x-0', 'a', { LABELS: { app: 'x', version: 'v1' } }),
-  nodeOf('x-1', 'a', { LABELS: { app: 'x', version: 'v1' }, INTERCEPTION_MODE: 'NONE', HTTP_PROXY_PORT: '3128' }),
-  nodeOf('y-0', 'b', { LABELS: { app: 'y', version: 'v2' } }),
+  nodeOf('x-0', 'a', { LABELS: { app: 'x', version: 'v1' }, DNS_CAPTURE: 'true' }),
+  nodeOf('x-1', 'a', { LABELS: { app: 'x', version: 'v1' }, INTERCEPTION_MODE: 'NONE', HTTP_PROXY_PORT: '3128', DNS_CAPTURE: 'true' }),
+  nodeOf('y-0', 'b', { LABELS: { app: 'y', version: 'v2' }, DNS_CAPTURE: 'true' }),
   nodeOf('z-0', 'istio-system', { LABELS: { app: 'z' } }),
-  nodeOf('gw', 'b', { LABELS: { istio: 'gateway' } }, 'router'),
+  nodeOf('gw', 'b', { LABELS: { istio: 'gateway' }, ENABLE_DNS_SERVER: 'true' }, 'router'),
 ];
 
 class World {

@@ -245,6 +245,7 @@ export class ClusterCa implements CaStore {
       replicas: undefined,
       exists: () => true,
       patienceMs: 0,
+      missingMs: 0,
       leafMs: 0,
       renewalFraction: 0,
     };

@@ -27,7 +27,7 @@ export function conditionsOf(facts: ObjectFacts): Condition[] {
   ];
 }
 
-function programmed({ proxies, lagging, problems, converged }: ObjectFacts): Condition {
+function programmed({ proxies, lagging, problems, converged, behind }: ObjectFacts): Condition {
   const counts = `${proxies.acked} of ${proxies.total} proxies`;
   const refused = lagging.filter(({ state }) => state === 'rejected');
   const refusals = problems.filter(({ reason }) => reason === 'Refused').toSorted((a, b) => (a.message < b.message ? -1 : 1));
@@ -38,7 +38,8 @@ function programmed({ proxies, lagging, problems, converged }: ObjectFacts): Con
   }
   if (!converged) {
     const who = lagging.length === 0 ? '' : `; waiting for ${names(lagging.map(({ proxy }) => proxy))}`;
-    return { type: 'Programmed', status: 'False', reason: 'Pending', message: limited(`${counts}${who}`) };
+    const unseen = behind.length === 0 ? '' : `; not seen yet by ${behind.join(', ')}`;
+    return { type: 'Programmed', status: 'False', reason: 'Pending', message: limited(`${counts}${who}${unseen}`) };
   }
   if (proxies.total === 0) return { type: 'Programmed', status: 'True', reason: 'NoProxies', message: 'no connected proxy should have it' };
   return { type: 'Programmed', status: 'True', reason: 'Programmed', message: counts };

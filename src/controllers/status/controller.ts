@@ -2,6 +2,7 @@
 import { conditionsFingerprint, type Condition } from '../../apis/condition.ts';
 import type { ObjectKey } from '../../apis/object.ts';
 import { fingerprint } from '../../lib/fingerprint.ts';
+import { Backoff } from '../../kubernetes/backoff.ts';
 import { pause, type Clock } from '../../kubernetes/clock.ts';
 import type { Controller } from '../controller.ts';
 import { Agenda, type Due } from './agenda.ts';
@@ -60,11 +61,11 @@ export interface StatusControllerOptions {
   readonly onFault: (object: ObjectKey, error: unknown) => void;
 }
 
-/** Objects that are asked for together. */
+/** Objects that are asked for together: with hundreds of proxies some ten milliseconds, between which streams are served. */
 const batch = 50;
+const breathMs = 20;
 /** Errors of one object that get an Event each. */
 const maxEvents = 5;
-const retryMs = 5_000;
 
 interface Memory {
   /** Since when it has not converged. */
@@ -106,14 +107,18 @@ class Term {
   readonly #told = new Map<ObjectKey, ReadonlySet<string>>();
   readonly #writes: TokenBucket;
   readonly #events: TokenBucket;
+  readonly #backoff: Backoff;
   #wake: () => void = () => {};
   #resyncAtMs: number;
+  /** When the last of those that wait for their turn is due. */
+  #slotMs = 0;
 
   constructor(options: StatusControllerOptions, limits: StatusLimits) {
     this.#options = options;
     this.#limits = limits;
     this.#writes = new TokenBucket(options.clock, limits.writesPerSecond, limits.writesPerSecond);
     this.#events = new TokenBucket(options.clock, limits.eventsPerSecond, limits.eventsPerSecond * 5);
+    this.#backoff = new Backoff(options.clock, { firstMs: 1_000, maxMs: 60_000 });
     this.#resyncAtMs = options.clock.now() + limits.countsMs;
   }
 
@@ -146,11 +151,12 @@ class Term {
         if (known === undefined) this.#agenda.add(one.object, clock.now() + this.#limits.lagMs, one.cause);
         else await this.#settle(one, known, signal);
       }
+      await pause(clock, breathMs, signal);
     }
   }
 
   #resync(now: number): void {
-    for (const object of this.#options.seen.keys()) this.#agenda.add(object, now, 'counts');
+    for (const object of this.#options.seen.keys()) if (hasConditions(object)) this.#agenda.add(object, now, 'counts');
     this.#resyncAtMs = now + this.#limits.resyncMs;
   }
 
@@ -173,7 +179,10 @@ class Term {
     } catch (error) {
       if (signal.aborted) return;
       onFault(object, error);
-      this.#agenda.add(object, clock.now() + retryMs, cause);
+      // No answer, or no permission: the next object would fare no better.
+      const waitMs = this.#backoff.failed();
+      this.#agenda.add(object, clock.now() + waitMs, cause);
+      await pause(clock, waitMs, signal);
     }
   }
 
@@ -199,11 +208,18 @@ class Term {
       this.#agenda.add(object, now + waitMs, cause);
       return;
     }
-    if (!(await this.#writes.take(signal))) return;
+    // What has changed does not wait behind thousands of objects that have not.
+    if (cause === 'counts' && !this.#writes.tryTake()) {
+      this.#slotMs = Math.max(now, this.#slotMs) + 1_000 / this.#limits.writesPerSecond;
+      this.#agenda.add(object, this.#slotMs, cause);
+      return;
+    }
+    if (cause === 'changed' && !(await this.#writes.take(signal))) return;
     const read = await writer.read(object, present.apiVersion, signal);
     // Newer facts are on their way.
     if (read === undefined || (this.#agenda.has(object) && !isPending)) return;
     const outcome = await writer.writeConditions(object, read, conditions, signal);
+    this.#backoff.succeeded();
     if (outcome === 'conflict') this.#agenda.add(object, clock.now() + 1_000, cause);
     if (outcome === 'written') this.#memory.set(object, { ...memory, writtenAtMs: clock.now(), written: wanted });
   }

@@ -11,6 +11,8 @@ export interface ObjectFacts {
   readonly proxies: { readonly total: number; readonly acked: number };
   /** Some of the proxies that should have it and do not, those that refuse it first. */
   readonly lagging: readonly { readonly proxy: string; readonly state: 'pending' | 'rejected'; readonly error?: string }[];
+  /** Replicas that have not seen its last version. */
+  readonly behind: readonly string[];
   /** All have it, and every replica was asked and has seen it. */
   readonly converged: boolean;
 }

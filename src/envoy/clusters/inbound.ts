@@ -8,7 +8,7 @@ import { durationOf } from '../duration.ts';
 import type { InboundPort, InboundWorkload } from '../listeners/inbound-workload.ts';
 import { buildCircuitBreakers } from './connection-pool.ts';
 import { buildHttpOptions, type UpstreamProtocol } from './http-options.ts';
-import { inboundBindIpv4, inboundBindIpv6 } from './special.ts';
+import { inboundBind } from './special.ts';
 
 /** One cluster per port, `inbound|<port>||`, in order of the ports. InboundPassthroughCluster is built elsewhere. */
 export function buildInboundClusters(workload: InboundWorkload): Cluster[] {
@@ -35,7 +35,7 @@ function inboundCluster(port: InboundPort, { mesh, family }: InboundWorkload): C
       // The destination is always the workload: forgetting it after the default of 5 s would only lose its connections.
       // A century: Istio's 9223372036 s is one more than Envoy can hold.
       cleanupInterval: { seconds: 3_155_760_000n },
-      upstreamBindConfig: bindTo(family),
+      upstreamBindConfig: inboundBind(family),
     });
   }
   const address = endpoint.kind === 'unix' ? buildAddress(`unix://${endpoint.path}`, 0) : buildAddress(endpoint.address, endpoint.port);
@@ -48,22 +48,13 @@ function inboundCluster(port: InboundPort, { mesh, family }: InboundWorkload): C
       clusterName: name,
       endpoints: [{ lbEndpoints: [{ hostIdentifier: { case: 'endpoint', value: { address } } }] }],
     },
-    ...(!local && { upstreamBindConfig: bindTo(family) }),
+    ...(!local && { upstreamBindConfig: inboundBind(family) }),
   });
 }
 
 function serviceFact(host: string, port: InboundPort) {
   const own = port.service !== undefined && host === port.hosts[0] ? port.service : undefined;
   return { host, ...(own && { name: own.name, namespace: own.namespace }) };
-}
-
-/** From this source address the interception rules let the proxy reach its own workload. */
-function bindTo(family: InboundWorkload['family']) {
-  const source = (address: string) => ({ address, portSpecifier: { case: 'portValue' as const, value: 0 } });
-  return {
-    sourceAddress: source(family === 'ipv6' ? inboundBindIpv6 : inboundBindIpv4),
-    extraSourceAddresses: family === 'both' ? [{ address: source(inboundBindIpv6) }] : [],
-  };
 }
 
 /** A declared protocol is what the workload speaks, whatever the version between the proxies; a sniffed port gets what the client spoke. */

@@ -1,40 +1,9 @@
-import type { Labels } from '../../lib/labels.ts';
 import type { Endpoint, Locality } from '../../mesh/model.ts';
 import { closeGaps, type LocalityGroup, newGroup } from './group.ts';
+import { labelOf, networkLabel } from './labels.ts';
 import type { LocalityBalancing, ProxyLocation } from './locality-balancing.ts';
 
 type Failover = Extract<LocalityBalancing, { kind: 'failover' }>;
-
-const networkLabel = 'topology.istio.io/network';
-
-interface Place {
-  readonly labels: Labels;
-  readonly locality: Locality;
-  readonly node?: string;
-  readonly network?: string;
-  readonly cluster?: string;
-}
-
-/** Labels that everything has by where it is, whatever its own labels say; only the network is the other way round. */
-function labelOf({ labels, locality, node, network, cluster }: Place, label: string): string {
-  const own = labels[label] ?? '';
-  switch (label) {
-    case 'topology.kubernetes.io/region':
-      return locality.region || own;
-    case 'topology.kubernetes.io/zone':
-      return locality.zone || own;
-    case 'topology.istio.io/subzone':
-      return locality.subZone || own;
-    case 'kubernetes.io/hostname':
-      return node ?? own;
-    case 'topology.istio.io/cluster':
-      return cluster ?? own;
-    case networkLabel:
-      return own === '' ? (network ?? '') : own;
-    default:
-      return own;
-  }
-}
 
 /** Priorities by labels (failoverPriority), by distance, or by both: labels first, distance among those of equal labels. */
 export function failoverPriorities(groups: readonly LocalityGroup[], proxy: ProxyLocation, balancing: Failover): LocalityGroup[] {

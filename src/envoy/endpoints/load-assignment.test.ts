@@ -46,6 +46,24 @@ describe('without balancing', () => {
     expect(endpoints.map(({ lbEndpoints }) => lbEndpoints.length)).toEqual([1]);
   });
 
+  it('keeps the endpoints of a subset by where they are, whatever their workload says of itself', () => {
+    const lying = endpoint('10.0.0.7', { labels: { 'topology.istio.io/cluster': 'east', empty: '' }, cluster: 'west' });
+    const east = endpoint('10.0.0.8', { cluster: 'east', locality: locality('eu/a/1') });
+    const kept = (subset: Record<string, string>): unknown[] =>
+      buildLoadAssignment({ cluster: 'c', endpoints: [lying, east], subset }).endpoints.flatMap(({ lbEndpoints }) =>
+        lbEndpoints.map(({ hostIdentifier }) =>
+          hostIdentifier.case === 'endpoint' && hostIdentifier.value.address?.address.case === 'socketAddress'
+            ? hostIdentifier.value.address.address.value.address
+            : '',
+        ),
+      );
+    expect(kept({ 'topology.istio.io/cluster': 'east' })).toEqual(['10.0.0.8']);
+    expect(kept({ 'topology.istio.io/cluster': 'west' })).toEqual(['10.0.0.7']);
+    expect(kept({ 'topology.kubernetes.io/region': 'eu' })).toEqual(['10.0.0.8']);
+    expect(kept({ empty: '' })).toEqual(['10.0.0.7']);
+    expect(kept({})).toHaveLength(2);
+  });
+
   it('sends unhealthy endpoints with their health, and no draining ones', () => {
     const { endpoints } = buildLoadAssignment({
       cluster: 'c',

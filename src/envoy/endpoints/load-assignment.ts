@@ -2,14 +2,16 @@ import { create } from '@bufbuild/protobuf';
 import { HealthStatus } from '#gen/envoy/config/core/v3/health_check_pb.js';
 import { LbEndpointSchema, type LbEndpoint } from '#gen/envoy/config/endpoint/v3/endpoint_components_pb.js';
 import { type ClusterLoadAssignment, ClusterLoadAssignmentSchema } from '#gen/envoy/config/endpoint/v3/endpoint_pb.js';
-import { type Labels, matchesLabels } from '../../lib/labels.ts';
+import type { Labels } from '../../lib/labels.ts';
 import type { Endpoint } from '../../mesh/model.ts';
 import { buildAddress, isReachable } from '../address.ts';
 import { istioMetadata, peerMetadata } from '../config-metadata.ts';
 import { distributeWeights } from './distribute.ts';
 import { failoverPriorities } from './failover.ts';
 import { bySlot, groupByLocality, type LocalityGroup } from './group.ts';
+import { isInSubset } from './labels.ts';
 import type { LocalityBalancing, ProxyLocation } from './locality-balancing.ts';
+import { ofBothFamilies, reachableEndpoints, type Reach } from './reach.ts';
 
 export interface LoadAssignmentInput {
   readonly cluster: string;
@@ -20,6 +22,8 @@ export interface LoadAssignmentInput {
   readonly balancing?: LocalityBalancing;
   /** Who asks; needed where `balancing` is there. */
   readonly proxy?: ProxyLocation;
+  /** From where they are reached; absent: directly. */
+  readonly reach?: Reach;
   /** DNS names are allowed. Default: left out, because over EDS Envoy refuses the whole message for one of them. */
   readonly names?: boolean;
 }
@@ -31,12 +35,10 @@ export interface LoadAssignmentInput {
 export function buildLoadAssignment(input: LoadAssignmentInput): ClusterLoadAssignment {
   const { subset, balancing, proxy } = input;
   const chosen = input.endpoints.filter(
-    (endpoint) =>
-      endpoint.health !== 'draining' &&
-      (input.names === true || isReachable(endpoint.address)) &&
-      (subset === undefined || matchesLabels(subset, endpoint.labels)),
+    (endpoint) => endpoint.health !== 'draining' && (subset === undefined || isInSubset(endpoint, subset)),
   );
-  let groups = groupByLocality(chosen);
+  const reached = input.reach === undefined ? ofBothFamilies(chosen) : reachableEndpoints(chosen, input.reach);
+  let groups = groupByLocality(reached.filter(({ address }) => (input.names === true ? address !== '' : isReachable(address))));
   if (balancing !== undefined && proxy !== undefined) {
     groups =
       balancing.kind === 'distribute'
@@ -64,14 +66,25 @@ const healthStatus = { healthy: HealthStatus.HEALTHY, unhealthy: HealthStatus.UN
  */
 function buildEndpoint(endpoint: Endpoint): LbEndpoint {
   return create(LbEndpointSchema, {
-    hostIdentifier: { case: 'endpoint', value: { address: buildAddress(endpoint.address, endpoint.port) } },
+    hostIdentifier: {
+      case: 'endpoint',
+      value: {
+        address: buildAddress(endpoint.address, endpoint.port),
+        ...(endpoint.otherAddress !== undefined && {
+          additionalAddresses: [{ address: buildAddress(endpoint.otherAddress, endpoint.port) }],
+        }),
+      },
+    },
     healthStatus: healthStatus[endpoint.health],
     loadBalancingWeight: endpoint.weight,
     metadata: {
       filterMetadata: {
         ...(endpoint.tlsMode === 'istio' && { 'envoy.transport_socket_match': { tlsMode: 'istio' } }),
-        [istioMetadata]: { workload: workloadText(endpoint) },
-        [peerMetadata]: peerFacts(endpoint),
+        // Behind the gateway of a network it may be any.
+        ...(endpoint.namespace !== '' && {
+          [istioMetadata]: { workload: workloadText(endpoint) },
+          [peerMetadata]: peerFacts(endpoint),
+        }),
       },
     },
   });

@@ -11,6 +11,9 @@ export interface ProxyLocation {
   readonly labels: Labels;
   /** Name of its node; absent: nothing depends on it, or nobody knows it. */
   readonly node?: string;
+  readonly network?: string;
+  /** Id of its cluster. */
+  readonly cluster?: string;
 }
 
 const zoneLabels = ['topology.istio.io/network', 'topology.kubernetes.io/region', 'topology.kubernetes.io/zone'];

@@ -7,10 +7,10 @@ import { Graph } from '../../store/graph.ts';
 import { createValidator } from '../../wire/validate.ts';
 import type { ClaimedNode, Part, Subscription } from '../../xds/source.ts';
 import { PartsView } from '../../xds/view.ts';
-import { clusterType, endpointType, listenerType, routeType, shortName, virtualHostType } from '../../wire/types.ts';
+import { clusterType, endpointType, listenerType, nameTableType, routeType, shortName, virtualHostType } from '../../wire/types.ts';
 
 const validator = createValidator(readRegistry());
-export const types = [clusterType, endpointType, listenerType, routeType, virtualHostType];
+export const types = [clusterType, endpointType, listenerType, routeType, virtualHostType, nameTableType];
 
 function thrown(collection: string, key: string, cause: unknown): never {
   throw new Error(`${collection} ${key}`, { cause });

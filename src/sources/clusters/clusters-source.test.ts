@@ -181,6 +181,25 @@ describe('remote clusters', () => {
     expect(world.deleted(before)).toEqual(['Service/shop/gone@east']);
   });
 
+  it('keep the last good version of an object that is refused, also by a new credential', async () => {
+    const east = await new Remote().start('t', 'u');
+    east.service('reviews');
+    const world = new World();
+    world.secret('east', { east: east.kubeconfig('t') });
+    await world.start();
+    await world.source.ready;
+    east.server.put(paths.services, 'shop', 'reviews', { ports: [{ port: 'eighty' }] });
+    const told = (): boolean => world.problems().some((text) => text.startsWith('Service/shop/reviews@east spec.ports[0].port: '));
+    await world.sink.until(told);
+    const transport = world.source.transportOf('east');
+    world.secret('east', { east: east.kubeconfig('u') });
+    await expect.poll(() => world.source.transportOf('east')).not.toBe(transport);
+    east.service('ratings');
+    await world.sink.until(() => world.services() === 'Service/shop/ratings@east,Service/shop/reviews@east');
+    expect(world.deleted()).toEqual([]);
+    expect(told()).toBe(true);
+  });
+
   it('lose what was deleted while nothing could be read', async () => {
     const east = await new Remote().start('old');
     east.service('reviews');
@@ -303,8 +322,12 @@ describe('remote clusters', () => {
     const world = new World();
     world.secret('east', { east: east.kubeconfig('t') });
     world.server.put(paths.services, 'shop', 'reviews', { ports: [{ port: 80 }] });
-    await world.start({ remoteTimeoutMs: 50 });
+    await world.start({ remoteTimeoutMs: 400 });
+    expect(world.source.waitingFor()[0]).toMatch(/^still to be read: /);
+    await world.sink.until(() => world.source.clusters().length > 0);
+    expect(world.source.waitingFor()).toEqual([expect.stringMatching(/^cluster east /)]);
     await world.source.ready;
+    expect(world.source.waitingFor()).toEqual([]);
     await expect.poll(() => world.timedOut).toEqual(['east']);
     expect(world.services()).toBe('Service/shop/reviews');
     expect(world.source.clusters()[0]?.syncStatus).toBe('timeout');

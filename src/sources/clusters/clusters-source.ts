@@ -50,10 +50,13 @@ export class ClustersSource implements ObjectSource {
   private readonly remotes = new Map<string, RemoteCluster>();
   private readonly endings = new Set<Promise<void>>();
   private readonly listeners = new Set<ClustersListener>();
+  /** Remote clusters whose objects are known, as listeners were told. */
+  private announced: ReadonlySet<string> = new Set();
   private selectors: readonly LabelSelector[];
   private localProblems: readonly Problem[] = [];
   private secretProblems: readonly Problem[] = [];
   private secretsFault: ListWatchFault | undefined;
+  private knowsSecrets = false;
   private secretsKnown: () => void = () => {};
   private sink: ObjectSink | undefined;
   private cancelTelling: (() => void) | undefined;
@@ -118,8 +121,11 @@ export class ClustersSource implements ObjectSource {
 
   waitingFor(): readonly string[] {
     if (this.loaded) return [];
+    const local = this.local.waitingFor();
+    if (local.length > 0) return local;
+    if (!this.knowsSecrets) return [`Secrets of remote clusters: ${this.secretsFault?.message ?? 'still to be read'}`];
     const remotes = this.clusters().filter(({ syncStatus }) => syncStatus === 'syncing');
-    return [...this.local.waitingFor(), ...remotes.map(({ id, fault }) => `cluster ${id} ${fault ?? 'is being read'}`)];
+    return remotes.map(({ id, fault }) => `cluster ${id} ${fault ?? 'is being read'}`);
   }
 
   problems(): readonly Problem[] {
@@ -194,6 +200,7 @@ export class ClustersSource implements ObjectSource {
     }
     if (removed) this.tellClusters();
     this.tellSoon();
+    this.knowsSecrets = true;
     this.secretsKnown();
   }
 
@@ -226,8 +233,6 @@ export class ClustersSource implements ObjectSource {
     );
     return remote;
   }
-
-  private announced: ReadonlySet<string> = new Set();
 
   private tellClusters(): void {
     this.announced = new Set([...this.remotes].filter(([, remote]) => remote.isLoaded).map(([id]) => id));
@@ -276,6 +281,9 @@ export class ClustersSource implements ObjectSource {
   }
 }
 
+/** A page of 500 pods has about 8 MB. */
+const maxAnswerBytes = 64 * 1024 * 1024;
+
 function connectRemote({ server, options }: UntrustedAccess): Transport {
-  return new HttpTransport({ server, credentials: async () => options });
+  return new HttpTransport({ server, credentials: async () => options, maxAnswerBytes });
 }

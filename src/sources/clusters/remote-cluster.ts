@@ -74,6 +74,7 @@ export class RemoteCluster {
   private readonly running = new Set<Promise<void>>();
   private readonly cancels = new Set<() => void>();
   private wanted: WantedCluster;
+  private objectProblems: readonly Problem[] = [];
   private current: Connection | undefined;
   /** Reads for the first time. */
   private next: Connection | undefined;
@@ -122,22 +123,25 @@ export class RemoteCluster {
 
   /** Takes its objects out at once; resolves when all connections are closed. */
   async remove(): Promise<void> {
-    await this.stop(() => {
-      const deletes = [...this.held.keys()];
-      this.held.clear();
-      this.options.onChange({ upserts: [], deletes });
-    });
+    this.close();
+    const deletes = [...this.held.keys()];
+    this.held.clear();
+    this.options.onChange({ upserts: [], deletes });
+    await Promise.all(this.running);
   }
 
   /** Leaves its objects where they are. */
-  async stop(before = (): void => {}): Promise<void> {
+  async stop(): Promise<void> {
+    this.close();
+    await Promise.all(this.running);
+  }
+
+  private close(): void {
     this.stopped = true;
     this.drop(this.current);
     this.drop(this.next);
     for (const cancel of this.cancels) cancel();
     this.settle();
-    before();
-    await Promise.all(this.running);
   }
 
   status(): ClusterStatus {
@@ -153,13 +157,13 @@ export class RemoteCluster {
     };
   }
 
-  problems(): Problem[] {
+  problems(): readonly Problem[] {
     const fault = this.fault();
-    if (fault === undefined || this.wanted.access === undefined) return [];
+    if (fault === undefined || this.wanted.access === undefined) return this.objectProblems;
     const { id, secret } = this.wanted;
     const since = new Date(this.sinceMs).toISOString();
     const consequence = this.loaded ? 'what was last read of it stays in force' : 'it has no endpoints yet';
-    return [problemOf(secret, id, `cluster ${id} ${fault}, since ${since}; ${consequence}`, this.loaded)];
+    return [problemOf(secret, id, `cluster ${id} ${fault}, since ${since}; ${consequence}`, this.loaded), ...this.objectProblems];
   }
 
   private fault(): string | undefined {
@@ -224,10 +228,13 @@ export class RemoteCluster {
   private apply(connection: Connection, change: ObjectChange): void {
     if (this.stopped || (connection !== this.current && connection !== this.next)) return;
     const deletes = new Set(change.deletes);
-    if (connection === this.next) {
+    const takesOver = connection === this.next;
+    if (takesOver) {
       // The first change holds everything: what is not in it is gone.
       for (const key of this.held.keys()) deletes.add(key);
       for (const object of change.upserts) deletes.delete(keyOf(object));
+      // What can no longer be read is there all the same: its last good version stays.
+      for (const { object } of change.problems) deletes.delete(object);
       this.drop(this.current);
       this.current = connection;
       this.next = undefined;
@@ -240,6 +247,11 @@ export class RemoteCluster {
     });
     for (const object of upserts) this.held.set(keyOf(object), object);
     for (const key of deletes) this.held.delete(key);
+    if (takesOver) {
+      const figures = { objects: this.held.size, changed: upserts.length, deleted: deletes.size };
+      this.options.logger?.info({ cluster: this.options.id, server: connection.server, ...figures }, 'remote cluster was read');
+    }
+    this.objectProblems = change.problems;
     this.options.onChange({ upserts, deletes: [...deletes] });
     this.tell();
     this.settle();

@@ -158,7 +158,7 @@ export class KubernetesSource implements ObjectSource {
             path: pathOf(stream, version),
             ...(stream.fieldSelector !== undefined && { fieldSelector: stream.fieldSelector }),
             ...(stream.labelSelector !== undefined && { labelSelector: stream.labelSelector }),
-            ...(stream.metadataOnly === true && { accept: metadataAccept }),
+            ...(stream.metadataOnly === true && metadataAccept),
           };
         },
         trim: (object) => (this.wants(stream, object) ? stream.trim(object) : undefined),

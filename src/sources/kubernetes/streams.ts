@@ -5,7 +5,7 @@ import { kinds } from '../../apis/kinds.ts';
 import { unreadKinds, type Resource } from '../../apis/resource.ts';
 import type { RawObject } from '../../kubernetes/list.ts';
 import { tagLabel } from './revision.ts';
-import { trimConfigMap, trimMetadata, trimPod, trimSecret, trimSlice, trimSpec, trimUnread } from './trim.ts';
+import { trimConfigMap, trimMetadata, trimNode, trimPod, trimSecret, trimService, trimSlice, trimSpec, trimUnread } from './trim.ts';
 
 /** What the URLs of a kind are made of. */
 export type WatchedKind = Resource;
@@ -60,8 +60,8 @@ const tags: Stream = {
     versions: ['v1'],
     scope: 'Cluster',
   },
+  // Whole: the API server cannot watch the metadata of this kind alone (seen on 1.36). With the selector they are few.
   labelSelector: tagLabel,
-  metadataOnly: true,
   optional: true,
   trim: trimMetadata,
 };
@@ -85,8 +85,11 @@ function streamsOfKind(kind: WatchedKind, { rootNamespace, revision }: Place): S
       return [{ name, kind, trim: trimSlice }];
     case 'Namespace':
     case 'ServiceAccount':
-    case 'Node':
       return [{ name, kind, metadataOnly: true, trim: trimMetadata }];
+    case 'Node':
+      return [{ name, kind, trim: trimNode }];
+    case 'Service':
+      return [{ name, kind, trim: trimService }];
     case 'Secret':
       // Tokens, registry passwords and Helm releases are of other types and never asked for.
       return ['kubernetes.io/tls', 'Opaque'].map((type) => ({
@@ -115,5 +118,8 @@ export function pathOf({ kind, namespace }: Stream, version: string): string {
 
 const partial = (kind: string): string => `application/json;as=${kind};g=meta.k8s.io;v=v1`;
 
-/** A list and a watch are asked for with one header: the server takes of it what fits. */
-export const metadataAccept = `${partial('PartialObjectMetadataList')},${partial('PartialObjectMetadata')},application/json`;
+/** A watch must be asked for single objects: one that is asked for lists first is begun with 200 and ends without an event. */
+export const metadataAccept = {
+  accept: `${partial('PartialObjectMetadataList')},application/json`,
+  watchAccept: `${partial('PartialObjectMetadata')},application/json`,
+};

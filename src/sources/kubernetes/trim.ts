@@ -47,6 +47,20 @@ export function trimMetadata(object: RawObject): Trimmed {
   return { metadata: metadata(object, allButApplied) };
 }
 
+/** Of its status only at which addresses a load balancer has it. */
+export function trimService(object: RawObject): Trimmed {
+  const ingress = list(record(record(object['status'])['loadBalancer'])['ingress']).map((one) => pick(record(one), ['ip', 'hostname']));
+  return { ...trimSpec(object), ...(ingress.length > 0 && { status: { loadBalancer: { ingress } } }) };
+}
+
+/** What a node reports of its images and its health, several times an hour, is nobody's business here. */
+export function trimNode(object: RawObject): Trimmed {
+  const addresses = list(record(object['status'])['addresses'])
+    .map((address) => pick(record(address), ['type', 'address']))
+    .filter(({ type }) => type === 'ExternalIP');
+  return { ...trimMetadata(object), ...(addresses.length > 0 && { status: { addresses } }) };
+}
+
 export function trimPod(object: RawObject): Trimmed {
   const spec = record(object['spec']);
   const status = record(object['status']);
@@ -89,7 +103,7 @@ export function trimSecret(object: RawObject): Trimmed | undefined {
 }
 
 export function trimConfigMap(object: RawObject): Trimmed {
-  return { metadata: metadata(object), data: pick(record(object['data']), ['mesh']) };
+  return { metadata: metadata(object), data: pick(record(object['data']), ['mesh', 'meshNetworks']) };
 }
 
 function pick(from: Readonly<Record<string, unknown>>, names: readonly string[]): Trimmed {

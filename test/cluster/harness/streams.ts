@@ -1,15 +1,15 @@
-/** Proxies without an Envoy, as far as replicas count them: delta streams that follow the clusters, acknowledge everything and come back as Envoy does. */
+/** Proxies without an Envoy: delta streams that ask for clusters, their endpoints and listeners, acknowledge everything and come back as Envoy does. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { create, fromBinary } from '@bufbuild/protobuf';
-import { credentials, makeGenericClientConstructor, Metadata, type ClientDuplexStream } from '@grpc/grpc-js';
+import { type ChannelCredentials, type ClientDuplexStream, credentials, makeGenericClientConstructor, Metadata } from '@grpc/grpc-js';
 import {
+  type DeltaDiscoveryRequest,
   DeltaDiscoveryRequestSchema,
   DeltaDiscoveryResponseSchema,
-  type DeltaDiscoveryRequest,
 } from '#gen/envoy/service/discovery/v3/discovery_pb.js';
 import { loadServices } from '../../../src/wire/services.ts';
-import { clusterType } from '../../../src/wire/types.ts';
+import { clusterType, endpointType, listenerType } from '../../../src/wire/types.ts';
 
 const services = loadServices(readFileSync(join(import.meta.dirname, '..', '..', '..', 'generated', 'services.binpb')));
 const Client = makeGenericClientConstructor(services.aggregatedDiscovery, 'ads');
@@ -19,32 +19,36 @@ const backoffMs = 500;
 const maxBackoffMs = 30_000;
 
 export interface StreamsOptions {
-  /** Of a plaintext port. */
+  /** `host:port`. */
   readonly address: string;
   readonly count: number;
   readonly namespace: string;
+  /** Of a TLS port: roots in PEM, and the token of a service account that all of them show. Default: a plaintext port. */
+  readonly tls?: { readonly roots: string; readonly token: string; readonly serviceAccount: string };
 }
 
 export class Streams implements Disposable {
-  readonly #proxies: Proxy[];
+  readonly #proxies: readonly Proxy[];
 
-  constructor({ address, count, namespace }: StreamsOptions) {
-    this.#proxies = Array.from(
-      { length: count },
-      (_, n) => new Proxy(address, `sidecar~10.1.${n >> 8}.${n & 255}~held-${n}.${namespace}~${namespace}.svc.cluster.local`),
-    );
+  constructor(options: StreamsOptions) {
+    this.#proxies = Array.from({ length: options.count }, (_, n) => new Proxy(options, n));
   }
 
-  /** Those with an open stream on which an answer has come. */
+  /** Those with an open stream whose endpoints have come. */
   get synced(): number {
     return this.#proxies.filter(({ synced }) => synced).length;
   }
 
   /** Status codes with which streams were ended, and how often. */
-  get ends(): Record<string, number> {
+  get ends(): Readonly<Record<string, number>> {
     const ends: Record<string, number> = {};
     for (const { ended } of this.#proxies) for (const [code, times] of ended) ends[code] = (ends[code] ?? 0) + times;
     return ends;
+  }
+
+  /** Breaks all connections; all come back at the same moment. */
+  storm(): void {
+    for (const proxy of this.#proxies) proxy.reconnect();
   }
 
   [Symbol.dispose](): void {
@@ -53,8 +57,8 @@ export class Streams implements Disposable {
 }
 
 class Proxy {
-  readonly #address: string;
-  readonly #node: string;
+  readonly #options: StreamsOptions;
+  readonly #node: NonNullable<Parameters<typeof create<typeof DeltaDiscoveryRequestSchema>>[1]>['node'];
   readonly ended = new Map<number, number>();
   #client: InstanceType<typeof Client> | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -62,44 +66,77 @@ class Proxy {
   #failures = 0;
   synced = false;
 
-  constructor(address: string, node: string) {
-    this.#address = address;
-    this.#node = node;
+  constructor(options: StreamsOptions, n: number) {
+    this.#options = options;
+    const { namespace, tls } = options;
+    const metadata = { NAMESPACE: namespace, ...(tls !== undefined && { SERVICE_ACCOUNT: tls.serviceAccount }) };
+    this.#node = { id: `sidecar~10.1.${n >> 8}.${n & 255}~held-${n}.${namespace}~${namespace}.svc.cluster.local`, metadata };
     this.#open();
   }
 
   #open(): void {
+    const { address, tls } = this.#options;
     // A channel of its own, without grpc-js's sharing of connections and its own way to try again.
-    this.#client = new Client(this.#address, credentials.createInsecure(), {
+    const client = new Client(address, tls === undefined ? credentials.createInsecure() : secured(tls), {
       'grpc.use_local_subchannel_pool': 1,
       'grpc.enable_retries': 0,
       'grpc.max_receive_message_length': -1,
+      ...(tls !== undefined && { 'grpc.ssl_target_name_override': 'istiod.istio-system.svc' }),
     });
-    const open = this.#client['DeltaAggregatedResources'] as unknown as (
-      metadata: Metadata,
+    this.#client = client;
+    const metadata = new Metadata();
+    if (tls !== undefined) metadata.set('authorization', `Bearer ${tls.token}`);
+    const open = client['DeltaAggregatedResources'] as unknown as (
+      given: Metadata,
     ) => ClientDuplexStream<DeltaDiscoveryRequest, Uint8Array>;
-    const call = open.call(this.#client, new Metadata());
+    const call = open.call(client, metadata);
+    const send = (request: Parameters<typeof create<typeof DeltaDiscoveryRequestSchema>>[1]): void => {
+      call.write(create(DeltaDiscoveryRequestSchema, request));
+    };
+    let asked = false;
     call.on('error', () => undefined);
     call.on('data', (message: Uint8Array) => {
-      this.synced = true;
       this.#failures = 0;
-      const { typeUrl, nonce } = fromBinary(DeltaDiscoveryResponseSchema, message);
-      call.write(create(DeltaDiscoveryRequestSchema, { typeUrl, responseNonce: nonce }));
+      const { typeUrl, nonce, resources } = fromBinary(DeltaDiscoveryResponseSchema, message);
+      send({ typeUrl, responseNonce: nonce });
+      if (typeUrl === endpointType) this.synced = true;
+      if (typeUrl !== clusterType || asked) return;
+      asked = true;
+      const outbound = resources.map(({ name }) => name).filter((name) => name.startsWith('outbound|'));
+      send({ typeUrl: endpointType, resourceNamesSubscribe: outbound });
+      send({ typeUrl: listenerType });
     });
     call.on('status', ({ code }: { readonly code: number }) => {
+      if (this.#client !== client) return;
       this.ended.set(code, (this.ended.get(code) ?? 0) + 1);
       this.synced = false;
-      this.#client?.close();
+      client.close();
       if (this.#closed) return;
       const limitMs = Math.min(maxBackoffMs, backoffMs * 2 ** this.#failures++);
       this.#timer = setTimeout(() => this.#open(), Math.random() * limitMs);
     });
-    call.write(create(DeltaDiscoveryRequestSchema, { node: { id: this.#node }, typeUrl: clusterType }));
+    send({ node: this.#node, typeUrl: clusterType });
+  }
+
+  reconnect(): void {
+    this.#end();
+    this.synced = false;
+    this.#open();
   }
 
   close(): void {
     this.#closed = true;
-    clearTimeout(this.#timer);
-    this.#client?.close();
+    this.#end();
   }
+
+  #end(): void {
+    clearTimeout(this.#timer);
+    const client = this.#client;
+    this.#client = undefined;
+    client?.close();
+  }
+}
+
+function secured({ roots }: NonNullable<StreamsOptions['tls']>): ChannelCredentials {
+  return credentials.createSsl(Buffer.from(roots));
 }

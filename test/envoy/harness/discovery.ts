@@ -20,6 +20,8 @@ export interface DiscoveryOptions {
   readonly address?: string;
   readonly flags?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** Default true; else `ready` is to be waited for. */
+  readonly awaitReady?: boolean;
 }
 
 interface Addresses {
@@ -58,7 +60,7 @@ export class Discovery implements AsyncDisposable {
     const adminAddress = options.pod?.ip ?? '127.0.0.1';
     const address = options.address ?? adminAddress;
     const discovery = new Discovery(options, { address, adminAddress, grpc, secureGrpc, monitoring, http: web });
-    await discovery.#ready();
+    if (options.awaitReady !== false) await discovery.ready();
     return discovery;
   }
 
@@ -73,7 +75,7 @@ export class Discovery implements AsyncDisposable {
     return new Child({ command: pod === undefined ? [...command] : pod.asApp(command), log, env: environment });
   }
 
-  async #ready(): Promise<void> {
+  async ready(): Promise<void> {
     try {
       await eventually(
         'mizzen discovery is ready',
@@ -125,7 +127,7 @@ export class Discovery implements AsyncDisposable {
   async restart(): Promise<void> {
     await this.stop();
     this.#child = this.#spawn();
-    await this.#ready();
+    await this.ready();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

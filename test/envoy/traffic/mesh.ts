@@ -57,7 +57,8 @@ export interface MeshProblem {
   readonly message: string;
 }
 
-async function mizzen(...args: string[]): Promise<string> {
+/** What the command prints. */
+export async function mizzen(...args: string[]): Promise<string> {
   const { stdout } = await promisify(execFile)(process.execPath, [main, ...args], { maxBuffer: 16 << 20 });
   return stdout;
 }

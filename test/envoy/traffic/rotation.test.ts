@@ -1,5 +1,7 @@
-/** Short-lived certificates, and a gateway's own, replaced while requests pass. */
+/** Short-lived certificates, a gateway's own, and the root of them all, replaced while requests pass. */
 import { X509Certificate } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { stringify } from 'yaml';
@@ -9,7 +11,7 @@ import { Load } from '../harness/load.ts';
 import { describeWithPods } from '../harness/suites.ts';
 import { eventually } from '../harness/wait.ts';
 import { documents, service } from './manifests.ts';
-import { useMesh } from './mesh.ts';
+import { mizzen, useMesh } from './mesh.ts';
 
 needsEnvoy();
 
@@ -93,7 +95,7 @@ describeWithPods('certificates that change under load', () => {
   const root = new TestRoot();
   const mesh = useMesh(() => ({
     name: 'rot',
-    flags: ['--certificate-ttl', '20s'],
+    flags: ['--certificate-ttl', '20s', '--root-rotation-patience', '3s'],
     manifests: { mesh: manifests, secret: gatewaySecret(root.leaf([host])) },
     workloads: {
       client: {},
@@ -121,6 +123,28 @@ describeWithPods('certificates that change under load', () => {
     );
     expect(result.failed).toEqual({});
     expect(Object.keys(result.versions).sort()).toEqual(['1', '2']);
+  });
+
+  it('a root that is rotated fails no request, and proxies find the control plane by the new one', async () => {
+    const roots = async (): Promise<X509Certificate[]> =>
+      (await readFile(join(mesh().state, 'ca', 'root-cert.pem'), 'utf8'))
+        .split(/(?<=-----END CERTIFICATE-----\n)/)
+        .filter((pem) => pem !== '')
+        .map((pem) => new X509Certificate(pem));
+    const [old] = await roots();
+    await using load = await Load.start({ address: vip, port: 80, host: 'reviews.shop' }, mesh().workload('client').pod);
+    expect(await mizzen('ca', 'rotate', '--state', mesh().state)).toBe('staged\n');
+    await eventually('both are trusted', async () => (await roots()).length === 2);
+    await eventually('the old one is retired', async () => (await roots()).length === 1, 100_000);
+    const [now] = await roots();
+    expect(now?.fingerprint256).not.toBe(old?.fingerprint256);
+    expect((await load.stop()).failed).toEqual({});
+    expect(await mizzen('ca', 'status', '--state', mesh().state)).toMatch(/^staged -> distributed -> signing -> \[retired\]\n/);
+    await mesh().discovery.restart();
+    for (const name of ['client', 'reviews-1', 'reviews-2', 'gateway']) {
+      const { envoy } = mesh().workload(name);
+      await eventually(`${name} is connected again`, async () => (await envoy.stat('control_plane.connected_state')) === 1, 60_000);
+    }
   });
 
   it('a gateway whose Secret is replaced fails no request', async () => {
