@@ -7,7 +7,7 @@ import { expect, test } from 'vitest';
 import { ListenerSchema } from '#gen/envoy/config/listener/v3/listener_pb.js';
 import { type VirtualHost, VirtualHostSchema } from '#gen/envoy/config/route/v3/route_components_pb.js';
 import { TcpProxySchema } from '#gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
-import { keyOf, type ConfigObject } from '../../src/apis/object.ts';
+import { keyOf, type ConfigObject, type ObjectKey } from '../../src/apis/object.ts';
 import { clustersOf } from '../../src/envoy/routes/on-demand.ts';
 import { hostFor, OnDemandHosts } from '../../src/snapshot/on-demand-hosts.ts';
 import { Convergence } from '../../src/snapshot/convergence.ts';
@@ -318,6 +318,7 @@ function run(seed: number, edits: number, mayRefuse: boolean): { readonly hosts:
     world.settle(clients);
     const scratch = snapshotOf(objects.values());
     for (const [client, of] of asking) {
+      remember(client, of);
       compare(client, of, new PartsView(openProxy(scratch, client.node).parts), `seed ${seed} step ${step} ${client.node.id}`);
       hostsSeen += client.envoy.versions(virtualHostType).size;
     }
@@ -348,7 +349,7 @@ test('an object counts for a lazy proxy when it has asked for what the object is
   const client = new Client(world.hub, node, 'delta', () => undefined);
   client.connect();
   world.settle([client]);
-  const change = (object: ConfigObject | string): { total: number; acked: number } => {
+  const change = (object: ConfigObject | ObjectKey): { total: number; acked: number } => {
     if (typeof object === 'string') world.snapshot.objects.remove(object);
     else world.snapshot.objects.put(object);
     world.snapshot.flush();
