@@ -265,9 +265,11 @@ export class Snapshot implements ResourceSource {
       // Those that come in this turn of the event loop are placed together.
       await new Promise<void>((resolve) => this.options.turns?.later(resolve));
       while (this.arrivals.length > 0) {
-        while (this.flushing) await this.flushInTurns();
-        const placed = this.arrivals.splice(0);
+        let placed: Connection[] = [];
         try {
+          // A fault of the translation that is joined here is met here too, and must not keep out those that come.
+          while (this.flushing) await this.flushInTurns();
+          placed = this.arrivals.splice(0);
           await this.flushInTurns();
         } catch (error) {
           this.options.onFault('proxies', '', error);
