@@ -21,6 +21,7 @@ function viewsWith(views: Partial<AdminViews>): AdminViews {
     meshConfig: () => defaultMeshConfig,
     replicas: () => ({ self: '', leader: '', replicas: [] }),
     clusters: () => [],
+    costs: () => ({ windowMs: 600_000, rows: [], forgotten: 0, other: { translationMs: 0, bytesSent: 0 } }),
     ...views,
   };
 }

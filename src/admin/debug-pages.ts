@@ -2,6 +2,7 @@
 import type { ConfigObject } from '../apis/object.ts';
 import { endpointType, extensionConfigType, nameTableType, typeOfShortName } from '../wire/types.ts';
 import type { StreamStatus, TypeUrl } from '../xds/source.ts';
+import { costsAnswer } from './costs.ts';
 import { findStream, proxyName } from './streams.ts';
 import { syncStatus } from './syncz.ts';
 import type { AdminViews } from './views.ts';
@@ -61,6 +62,11 @@ export function debugPages(views: AdminViews): readonly DebugPage[] {
     { name: 'mesh', what: 'the mesh configuration with its defaults', answer: () => ok(views.meshConfig()) },
     { name: 'problems', what: 'what is wrong with objects: file, line, path and what to do', answer: () => ok(views.problems()) },
     { name: 'clusterz', what: 'clusters whose endpoints are read, and whether they can be read now', answer: () => ok(views.clusters()) },
+    {
+      name: 'costs',
+      what: 'what the changes of the last minutes have cost, by object; ?by=bytes, time, proxies or changes, ?n=20',
+      answer: ({ query }) => costsAnswer(views.costs(), query),
+    },
     {
       name: 'replicas',
       what: 'the replicas of this control plane, how many proxies each serves, and who leads',

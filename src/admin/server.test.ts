@@ -25,6 +25,7 @@ function server(views: Partial<AdminViews> = {}): FastifyInstance {
       objects: () => [],
       meshConfig: () => defaultMeshConfig,
       clusters: () => [],
+      costs: () => ({ windowMs: 600_000, rows: [], forgotten: 0, other: { translationMs: 0, bytesSent: 0 } }),
       replicas: () => ({ self: 'a', leader: '', replicas: [] }),
       ...views,
     },

@@ -4,6 +4,7 @@ import type { ConfigObject } from '../apis/object.ts';
 import type { Problem } from '../apis/problem.ts';
 import type { Endpoint, Service } from '../mesh/model.ts';
 import type { ConfigDump, DumpRequest } from './dump.ts';
+import type { CostReport } from '../snapshot/costs/cost-ledger.ts';
 import type { StreamStatus } from '../xds/source.ts';
 import type { ClusterView } from './clusterz.ts';
 
@@ -28,6 +29,8 @@ export interface AdminViews {
   meshConfig(): MeshConfig;
   /** The cluster whose configuration is read first. */
   clusters(): readonly ClusterView[];
+  /** What changes of objects have cost lately. */
+  costs(): CostReport;
   /** The replicas of this control plane, and which of them leads; empty where none is known to. */
   replicas(): { readonly self: string; readonly leader: string; readonly replicas: readonly unknown[] };
 }

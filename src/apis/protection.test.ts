@@ -26,6 +26,7 @@ describe('protections of an EnvoyFilter', () => {
       patch('HTTP_FILTER', http(filter)),
     ]),
     ...['rbac', 'ext_authz', 'wasm'].map((filter) => [`network ${filter}`, patch('NETWORK_FILTER', network(filter))]),
+    ['a filter that mentions statistics', patch('HTTP_FILTER', http('ext_authz', { stat_prefix: 'istio.stats' }))],
     ['a filter within a filter', patch('HTTP_FILTER', http('composite', { inner: { typed_config: network('rbac') } }))],
     [
       'a filter by TypedStruct',

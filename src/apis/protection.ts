@@ -81,7 +81,7 @@ const changesMatched = new Set<unknown>(['MERGE', 'REPLACE', 'MERGE_AND_REPLACE_
 function protects(match: Readonly<Record<string, unknown>>, patch: Readonly<Record<string, unknown>>): boolean {
   const { operation, value, filterClass } = patch;
   if (securityPhases.has(filterClass)) return true;
-  if (changesMatched.has(operation) && matchedFilters(match).some(isProtectingFilter)) return true;
+  if (changesMatched.has(operation) && matchedFilters(match).some((name) => protectingFilter(name) !== undefined)) return true;
   return filterClass !== 'STATS' && holdsProtection(value);
 }
 
@@ -114,9 +114,11 @@ const refusing = new Set([
   'dynamic_modules',
 ]);
 
-function isProtectingFilter(name: string): boolean {
+/** Which of them a name or type is, if any. */
+function protectingFilter(name: unknown): string | undefined {
+  if (typeof name !== 'string') return undefined;
   const filter = /^envoy\.(?:extensions\.)?filters\.(?:http|network)\.([a-z0-9_]+)/.exec(name)?.[1];
-  return filter !== undefined && refusing.has(filter);
+  return filter !== undefined && refusing.has(filter) ? filter : undefined;
 }
 
 /** Whether a configuration names such a filter anywhere: alone, in a chain, in another filter, or as the settings of a route. */
@@ -126,7 +128,8 @@ function holdsProtection(value: unknown): boolean {
   const type = typeof value['@type'] === 'string' ? value['@type'].slice(value['@type'].lastIndexOf('/') + 1) : '';
   const typeUrl = value['type_url'] ?? value['typeUrl'];
   const wrapped = typeof typeUrl === 'string' ? typeUrl.slice(typeUrl.lastIndexOf('/') + 1) : '';
-  if ([type, wrapped, value['name']].some((name) => typeof name === 'string' && isProtectingFilter(name))) return !isOwnStatistics(value);
+  const filters = [type, wrapped, value['name']].map(protectingFilter).filter((filter) => filter !== undefined);
+  if (filters.length > 0) return filters.some((filter) => filter !== 'wasm') || !isOwnStatistics(value);
   if ([type, wrapped].some(isLua)) return refusesByLua(value);
   if ([type, wrapped].some(isDownstreamTls)) return provesClients(value);
   if (isRefusal(value['direct_response'] ?? value['directResponse'])) return true;

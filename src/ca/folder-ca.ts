@@ -58,11 +58,13 @@ export class FolderCa implements CaStore {
   /** The state first: it counts wherever the other files differ, as after a crash between the writes. */
   async save(state: CaState): Promise<boolean> {
     if (state.origin === 'plugged-in') return true;
-    this.#view = viewOf(state, stateFile(this.#folder));
+    const view = viewOf(state, stateFile(this.#folder));
     replaceStateFile(stateFile(this.#folder), `${JSON.stringify(encodeState(state), null, 2)}\n`, 'secret');
+    // In force once it is kept: what could not be written is decided again.
+    this.#view = view;
     replaceStateFile(join(this.#folder, keyName), state.signer.key, 'secret');
     // Proxies on this machine verify the control plane by it, and read it again when it is replaced.
-    replaceStateFile(join(this.#folder, rootsName), rootsPem(this.#view.roots), 'public');
+    replaceStateFile(join(this.#folder, rootsName), rootsPem(view.roots), 'public');
     this.#listeners.notify();
     return true;
   }

@@ -1,5 +1,5 @@
 import type { X509Certificate } from 'node:crypto';
-import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { replaceStateFile } from '../identity/privatefile.ts';
@@ -161,5 +161,19 @@ describe('rotation in a state folder', () => {
     const opened = [1, 2].map(() => FolderCa.open(stateDir, 'cluster.local', Date.now()).view.authority);
     expect(opened[0]?.certificate.raw).not.toEqual(before.raw);
     expect(opened[1]?.generation).toBe(opened[0]?.generation);
+  });
+
+  it('has nothing in force that could not be kept', async () => {
+    const stateDir = testFolder();
+    const now = Date.parse('2026-01-01T00:00:00Z');
+    const store = FolderCa.open(stateDir, 'cluster.local', now);
+    const { view } = store;
+    mkdirSync(join(stateDir, 'ca', 'state.json'));
+    const next = { origin: 'self-signed', material: newSelfSignedMaterial('cluster.local', now) } as const;
+    await expect(store.save({ ...view.state, phase: 'staged', next })).rejects.toThrow('state.json');
+    expect(store.view).toBe(view);
+    rmdirSync(join(stateDir, 'ca', 'state.json'));
+    await store.save({ ...view.state, phase: 'staged', next });
+    expect(store.view.state.phase).toBe('staged');
   });
 });

@@ -3,7 +3,9 @@ import type { LeafEnd } from './state.ts';
 
 /** Names that one list tells; the number says how many there are. */
 const maxNames = 20;
-const maxNameLength = 160;
+/** A report has room in a Lease: proxies name themselves, and may do so at length. */
+const maxLaggingBytes = 2_560;
+const maxListBytes = 4_096;
 
 export interface Lagging {
   readonly count: number;
@@ -34,32 +36,60 @@ export interface CaReport {
 }
 
 export function laggingOf(names: readonly string[]): Lagging {
-  return { count: names.length, names: names.slice(0, maxNames).map((name) => name.slice(0, maxNameLength)) };
+  return { count: names.length, names: fitting(names.slice(0, maxNames), maxLaggingBytes) };
+}
+
+/** Those of the names that a list has room for, from the first on; never a part of a name. */
+export function fitting(names: readonly string[], maxBytes = maxListBytes): readonly string[] {
+  let bytes = 0;
+  return names.filter((name) => {
+    const more = Buffer.byteLength(JSON.stringify(name)) + 1;
+    if (bytes + more > maxBytes) return false;
+    bytes += more;
+    return true;
+  });
 }
 
 export function encodeReport(report: CaReport): string {
   return JSON.stringify(report);
 }
 
-/** Undefined for what is none. Said by replicas of ours alone. */
+/** Undefined for what is none: the replica is waited for. Whoever may write Leases may write this. */
 export function parseReport(text: string | undefined): CaReport | undefined {
   if (text === undefined) return undefined;
   try {
-    const value = JSON.parse(text) as Partial<CaReport> | null;
+    const value = JSON.parse(text) as Partial<Record<keyof CaReport, unknown>> | null;
     if (value === null || typeof value.bundle !== 'string' || typeof value.signer !== 'string') return undefined;
-    return {
-      bundle: value.bundle,
-      signer: value.signer,
-      rotating: value.rotating === true,
-      proxies: value.proxies ?? 0,
-      agents: value.agents ?? 0,
-      roots: value.roots ?? { count: 0, names: [] },
-      leaves: value.leaves ?? { count: 0, names: [] },
-      gone: value.gone ?? [],
-      found: value.found ?? [],
-      ends: value.ends ?? [],
-    };
+    const { proxies = 0, agents = 0, roots = nobody, leaves = nobody, gone = [], found = [], ends = [] } = value;
+    if (!isCount(proxies) || !isCount(agents) || !isLagging(roots) || !isLagging(leaves)) return undefined;
+    if (!isNames(gone) || !isNames(found) || !Array.isArray(ends) || !ends.every(isEnd)) return undefined;
+    const { bundle, signer, rotating } = value;
+    return { bundle, signer, rotating: rotating === true, proxies, agents, roots, leaves, gone, found, ends };
   } catch {
     return undefined;
   }
+}
+
+const nobody: Lagging = { count: 0, names: [] };
+/** Of a Date: what is later can be written in no message. */
+const lastTime = 8.64e15;
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+function isNames(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((name) => typeof name === 'string');
+}
+
+function isLagging(value: unknown): value is Lagging {
+  return (
+    typeof value === 'object' && value !== null && 'count' in value && 'names' in value && isCount(value.count) && isNames(value.names)
+  );
+}
+
+function isEnd(value: unknown): value is LeafEnd {
+  if (typeof value !== 'object' || value === null || !('root' in value) || !('bundle' in value) || !('until' in value)) return false;
+  const { root, bundle, until } = value;
+  return typeof root === 'string' && typeof bundle === 'string' && isCount(until) && until < lastTime;
 }

@@ -13,6 +13,7 @@ import { proxyStatusCommand } from './proxy-status.ts';
 import { remoteClustersCommand } from './remote-clusters.ts';
 import { replicasCommand } from './replicas.ts';
 import { tokenCommand } from './token.ts';
+import { topCommand } from './top.ts';
 import { translateCommand } from './translate.ts';
 import { validateCommand } from './validate.ts';
 import { versionCommand } from './version.ts';
@@ -35,6 +36,7 @@ export function buildProgram(): Command {
     proxyStatusCommand(),
     proxyConfigCommand(),
     waitCommand(),
+    topCommand(),
     replicasCommand(),
     remoteClustersCommand(),
     versionCommand(),

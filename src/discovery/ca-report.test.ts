@@ -2,10 +2,11 @@ import { describe, expect, it } from 'vitest';
 import { newSelfSignedMaterial } from '../ca/authority.ts';
 import { TrustBundle } from '../ca/bundle.ts';
 import { FolderCa } from '../ca/folder-ca.ts';
-import { parseReport, type CaReport } from '../ca/report.ts';
+import { encodeReport, parseReport, type CaReport } from '../ca/report.ts';
 import { CertificateAuthority } from '../ca/signer.ts';
 import { FakeClock } from '../ca/testing/clock.ts';
 import { WorkloadCertificates } from '../ca/workload.ts';
+import { checkPublished } from '../controllers/replicas.ts';
 import { testFolder } from '../identity/testing/folder.ts';
 import type { SnapshotPart } from '../snapshot/part.ts';
 import type { ResourceTable } from '../snapshot/table.ts';
@@ -116,9 +117,9 @@ class Setting {
     return { ...node, id: `sidecar~10.0.0.1~${name}.shop~shop.svc.cluster.local` };
   }
 
-  delta(name: string, cluster?: string): DeltaClient {
+  delta(name: string, cluster?: string, account = name): DeltaClient {
     const wire = new TestWire();
-    const stream = this.world.hub.openDelta(this.#node(name), this.#caller(name, cluster), wire);
+    const stream = this.world.hub.openDelta(this.#node(name), this.#caller(account, cluster), wire);
     if ('refused' in stream) throw new Error(stream.refused);
     return new DeltaClient(this.world, stream, wire);
   }
@@ -257,5 +258,20 @@ describe('the report of a replica', () => {
     expect(setting.report().gone).toEqual([]);
     await setting.sign();
     expect(setting.report().gone).toEqual(['moved.shop']);
+  });
+
+  it('can be published whatever proxies call themselves', async () => {
+    const setting = new Setting();
+    const long = (n: number): DeltaClient => setting.delta(`${n}${'\u0001\u{1f310}'.repeat(150)}`, undefined, 'all');
+    const proxies = Array.from({ length: 60 }, (_, n) => long(n));
+    for (const proxy of proxies) {
+      proxy.send('SDS', { sub: names });
+      proxy.settle();
+    }
+    await setting.stage();
+    for (const proxy of proxies.slice(0, 30)) proxy.stream.disconnected('gone');
+    const report = setting.report();
+    expect([report.roots.count, report.gone.length > 0]).toEqual([30, true]);
+    expect(() => checkPublished('ca', encodeReport(report))).not.toThrow();
   });
 });

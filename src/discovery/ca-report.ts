@@ -1,6 +1,6 @@
 /** What this replica's proxies have accepted of roots and certificates, for whoever leads the rotation of a root. */
 import { proxyName } from '../admin/streams.ts';
-import { encodeReport, laggingOf, type CaReport } from '../ca/report.ts';
+import { encodeReport, fitting, laggingOf, type CaReport } from '../ca/report.ts';
 import { isRotating } from '../ca/rotation.ts';
 import { signerOfVersion, ownSecretName, rootSecretName } from '../ca/workload.ts';
 import { secretType } from '../wire/types.ts';
@@ -183,8 +183,8 @@ export class CaReporter implements StreamObserver {
       agents,
       roots: laggingOf(withoutRoots),
       leaves: laggingOf(withoutLeaf),
-      gone: rotating ? this.#gone() : [],
-      found: found.slice(0, 100),
+      gone: rotating ? fitting(this.#gone()) : [],
+      found: fitting(found.slice(0, 100)),
       ends: ca.ends().map((end) => ({ ...end, until: rounded(end.until, Date.now()) })),
     };
   }

@@ -22,6 +22,7 @@ import { checkNodeClaim } from '../identity/binding.ts';
 import { systemClock } from '../kubernetes/clock.ts';
 import { Objects } from '../mesh/objects.ts';
 import { Convergence } from '../snapshot/convergence.ts';
+import { CostLedger } from '../snapshot/costs/cost-ledger.ts';
 import { Snapshot } from '../snapshot/snapshot.ts';
 import { Graph } from '../store/graph.ts';
 import { createValidator } from '../wire/validate.ts';
@@ -107,6 +108,8 @@ class Daemon {
       clusterOf: (node, caller) => clusters?.clusterOf(node, caller),
       identityPart: (caller) => identities?.acquire(caller),
     });
+    const costs = new CostLedger(steadyNow);
+    snapshot.onFlush((flush) => costs.flushed(flush));
     const references = new References(snapshot.mesh, onFault);
     const census = new EndpointCensus(snapshot.mesh);
     const translate = async (): Promise<void> => {
@@ -198,6 +201,7 @@ class Daemon {
       objects: () => objects.objects(),
       meshConfig: () => objects.meshConfig(),
       clusters: () => opened.clusters.view(snapshot.mesh),
+      costs: () => costs.report(),
       replicas: () => ({ self: joined.replicas.self, leader: leadership?.leader ?? '', replicas: joined.replicas.list() }),
     };
     const version = { version: options.version, node: process.version, envoy: '1.40' };
@@ -268,6 +272,7 @@ class Daemon {
     const parts = new IdentityParts(certificates.workloads, snapshot.partTouched.bind(snapshot), () => pacer.changed());
     identities = parts;
     await translate();
+    costs.loaded();
 
     // Before the hub listens: it sends at once.
     snapshot.onSettled((changed) => {
@@ -292,7 +297,7 @@ class Daemon {
       source: snapshot,
       limits: { maxAgeMs: options.streams.maxAgeMs },
       random: Math.random,
-      observer: combineObservers(streams, changes, rejections, reporter, metrics.streams, streamLog(log.scope('ads'))),
+      observer: combineObservers(streams, changes, rejections, reporter, costs, metrics.streams, streamLog(log.scope('ads'))),
       meter: metrics.meter,
       controlPlane: `mizzen ${options.version}`,
       now: steadyNow,

@@ -1,4 +1,5 @@
 /** What other replicas answer on their monitoring ports. They are believed in what they say of their own proxies, and limited in how much and how long. */
+import { isIP } from 'node:net';
 import { maxObjectsAsked, type ConvergenceAnswer } from '../admin/convergence.ts';
 
 const limitMs = 3_000;
@@ -6,21 +7,28 @@ const maxBytes = 4 * 1024 * 1024;
 
 /** How far objects have come on one replica alone; undefined where it does not answer in time and in form. */
 export async function askPeer(address: string, objects: readonly string[]): Promise<ConvergenceAnswer | undefined> {
-  if (address === '' || objects.length > maxObjectsAsked) return undefined;
+  if (objects.length > maxObjectsAsked) return undefined;
   const query = new URLSearchParams([['peers', 'false'], ...objects.map((object): [string, string] => ['object', object])]);
-  const answer = await getJson(`http://${address}/debug/convergence?${query.toString()}`);
+  const answer = await getJson(address, `/debug/convergence?${query.toString()}`);
   return isAnswer(answer) ? answer : undefined;
 }
 
 /** Objects that proxies of another replica refuse; none where it does not answer. */
 export async function refusedAtPeer(address: string): Promise<readonly string[]> {
-  const answer = address === '' ? undefined : await getJson(`http://${address}/debug/convergence/refused`);
+  const answer = await getJson(address, '/debug/convergence/refused');
   return Array.isArray(answer) && answer.every((object) => typeof object === 'string') ? answer : [];
 }
 
-async function getJson(url: string): Promise<unknown> {
+/** It comes from a Lease, which others may be able to write: only what can be a replica's is asked, and nothing but this page of it. */
+function isAddress(address: string): boolean {
+  const [, bracketed, bare = '', port] = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(address) ?? [];
+  return port !== undefined && (bracketed === undefined ? isIP(bare) === 4 : isIP(bracketed) === 6);
+}
+
+async function getJson(address: string, path: string): Promise<unknown> {
+  if (!isAddress(address)) return undefined;
   try {
-    const response = await fetch(url, { signal: AbortSignal.timeout(limitMs), redirect: 'error' });
+    const response = await fetch(`http://${address}${path}`, { signal: AbortSignal.timeout(limitMs), redirect: 'error' });
     if (!response.ok) return undefined;
     const chunks: Uint8Array[] = [];
     let size = 0;

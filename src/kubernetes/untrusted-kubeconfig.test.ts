@@ -80,6 +80,7 @@ describe('a kubeconfig from a Secret', () => {
     ['proxy-url', { 'proxy-url': 'http://x' }, /^clusters\[0\].cluster.proxy-url: leads over a proxy/],
     ['another scheme', { server: 'unix:///run/api.sock' }, /^clusters\[0\].cluster.server: must be https/],
     ['a user in the URL', { server: 'https://a:b@c' }, /^clusters\[0\].cluster.server: must be https/],
+    ['a password in the URL', { server: 'https://:b@c' }, /^clusters\[0\].cluster.server: must be https/],
     [
       'what is no certificate',
       { 'certificate-authority-data': base64('-----BEGIN CERTIFICATE-----\n') },

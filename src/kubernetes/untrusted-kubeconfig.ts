@@ -135,14 +135,26 @@ function readCluster(
 ): { readonly server: string; readonly options: RequestOptions } | undefined {
   const server = value['server'];
   const url = typeof server === 'string' && URL.canParse(server) ? new URL(server) : undefined;
-  if (url === undefined || (url.protocol !== 'https:' && url.protocol !== 'http:') || url.username !== '' || url.search !== '')
-    return fail(`${path}.server`, 'must be https://host:port, without user and query');
-  if (url.protocol === 'http:') warn(`${path}.server`, 'is not https: who is on the way reads the credential and can name endpoints');
+  if (
+    url === undefined ||
+    (url.protocol !== 'https:' && url.protocol !== 'http:') ||
+    url.username + url.password + url.search + url.hash !== ''
+  )
+    return fail(`${path}.server`, 'must be https://host:port, without user, password and query');
+  if (url.protocol === 'http:')
+    warn(
+      `${path}.server`,
+      'is not https: who is on the way reads the credential and tokens, and can name endpoints and prove any identity',
+    );
   const ca = pem(value, path, 'certificate-authority-data', fail);
   if (ca !== undefined && !isCertificate(ca)) fail(`${path}.certificate-authority-data`, 'is no certificate in PEM');
   const servername = text(value, path, 'tls-server-name', fail);
   const unverified = value['insecure-skip-tls-verify'] === true;
-  if (unverified) warn(`${path}.insecure-skip-tls-verify`, 'whoever is on the way can be this cluster; give certificate-authority-data');
+  if (unverified)
+    warn(
+      `${path}.insecure-skip-tls-verify`,
+      'whoever is on the way can be this cluster, and prove any identity; give certificate-authority-data',
+    );
   return {
     server: url.href,
     options: {

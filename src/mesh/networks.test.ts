@@ -76,6 +76,15 @@ describe('gateways of networks', () => {
     world.objects.remove(keyOf(object!));
   });
 
+  it('may be of a network with any name', () => {
+    const labels = { 'topology.istio.io/network': 'constructor' };
+    const world = new World(gateway('east', { type: 'LoadBalancer' }, labels, balanced({ ip: '192.0.2.1' })));
+    expect(world.all()).toEqual(['constructor/one 192.0.2.1:15443']);
+    const gateways = world.networks.gateways()!;
+    expect(gatewaysFor(gateways, 'constructor', 'one')).toHaveLength(1);
+    expect(gatewaysFor(gateways, 'valueOf', 'one')).toEqual([]);
+  });
+
   it('may have another port, and have to have it', () => {
     const label = { 'networking.istio.io/gatewayPort': '443' };
     const world = new World(

@@ -274,7 +274,8 @@ function nodeLabels(annotation: string): Labels | undefined {
 }
 
 function group<T>(list: readonly T[], keyOf: (value: T) => string): Record<string, T[]> {
-  const groups: Record<string, T[]> = {};
+  // Names come from labels of any namespace: `constructor` is one like any other.
+  const groups = Object.create(null) as Record<string, T[]>;
   for (const value of list) (groups[keyOf(value)] ??= []).push(value);
   return groups;
 }

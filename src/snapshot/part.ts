@@ -43,8 +43,8 @@ export class SnapshotPart implements Part {
     return this.tables.keys();
   }
 
-  provenance(type: TypeUrl, name: string): ObjectKey[] | undefined {
-    return this.tables.get(type)?.provenance(name);
+  provenance(type: TypeUrl, name: string, limit?: number): ObjectKey[] | undefined {
+    return this.tables.get(type)?.provenance(name, limit);
   }
 
   dispose(): void {

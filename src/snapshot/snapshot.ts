@@ -11,6 +11,7 @@ import { routeType, virtualHostType } from '../wire/types.ts';
 import type { Validator } from '../wire/validate.ts';
 import type { Caller, ClaimedNode, Explanation, Part, Refusal, ResourceSource, Subscription, TableChange, TypeUrl } from '../xds/source.ts';
 import { AskedPart } from './asked.ts';
+import type { Flush } from './costs/cost.ts';
 import { Encoder } from './encoder.ts';
 import { GatewayPart, type CredentialReader } from './gateway.ts';
 import { HttpProxyPart } from './http-proxy.ts';
@@ -92,6 +93,7 @@ export class Snapshot implements ResourceSource {
   /** Since the last flush. */
   private changedObjects = new Set<ObjectKey>();
   private readonly objectHandlers = new Set<(objects: ReadonlySet<ObjectKey>) => void>();
+  private readonly flushHandlers = new Set<(flush: Flush) => void>();
   private generation = 0;
   private connected = 0;
   private flushing = false;
@@ -153,6 +155,12 @@ export class Snapshot implements ResourceSource {
     return () => this.objectHandlers.delete(handler);
   }
 
+  /** Called after a flush, before the streams hear of it, if the snapshot has a clock. Returns the function that ends it. */
+  onFlush(handler: (flush: Flush) => void): () => void {
+    this.flushHandlers.add(handler);
+    return () => this.flushHandlers.delete(handler);
+  }
+
   /** The object has changed and its change is yet to be translated. */
   isPending(object: ObjectKey): boolean {
     return this.changedObjects.has(object);
@@ -195,9 +203,23 @@ export class Snapshot implements ResourceSource {
   private *translate(): Generator<void, void> {
     try {
       const objects = this.changedObjects;
-      const { changed, asked, replanned } = yield* this.settle();
+      const now = this.options.now ?? timeless;
+      const beganAtMs = now();
+      let turnBeganAtMs = beganAtMs;
+      let ms = 0;
+      const settling = this.settle();
+      let step = settling.next();
+      for (; step.done !== true; step = settling.next()) {
+        ms += now() - turnBeganAtMs;
+        yield;
+        turnBeganAtMs = now();
+      }
+      const { changed, asked, replanned } = step.value;
       this.changedObjects = new Set();
-      this.record(objects, changed, replanned, this.parts.takeCreated());
+      const created = this.parts.takeCreated();
+      this.record(objects, changed, replanned, created);
+      const atMs = now();
+      this.report({ beganAtMs, atMs, ms: ms + atMs - turnBeganAtMs, objects, replanned }, changed, created);
       const all = asked.size === 0 ? changed : new Map<SnapshotPart, ReadonlySet<TypeUrl>>([...changed, ...asked]);
       // Also with nothing: streams wait for the end of what places a proxy.
       for (const handler of this.handlers) handler(all);
@@ -227,6 +249,23 @@ export class Snapshot implements ResourceSource {
     // What nobody sees leads to nothing, as a first load.
     if (changes.length + replanned.length === 0) return;
     this.ledger.add({ generation: this.generation, atMs: this.options.now(), objects, changes, replanned: new WeakSet(replanned) });
+  }
+
+  private report(flush: Omit<Flush, 'changes'>, changed: Changed, created: ReadonlySet<SnapshotPart>): void {
+    if (this.flushHandlers.size === 0 || this.options.now === undefined) return;
+    const changes: TableChange[] = [];
+    if (flush.objects.size > 0) {
+      // A part that is new for a proxy that has come is what it costs to connect, not the doing of an object.
+      const moved = new Set(created.size === 0 ? [] : flush.replanned.flatMap(({ parts }) => parts));
+      for (const [part, types] of changed) {
+        if (!this.parts.has(part) || (created.has(part) && !moved.has(part))) continue;
+        for (const type of types) {
+          const table = part.table(type);
+          if (table !== undefined) changes.push({ part, type, version: table.version, names: table.lastStep });
+        }
+      }
+    }
+    for (const handler of this.flushHandlers) handler({ ...flush, changes });
   }
 
   /** Also for changes that come from outside the collections, such as renewed certificates. */
@@ -273,9 +312,11 @@ export class Snapshot implements ResourceSource {
       // Those that come in this turn of the event loop are placed together.
       await new Promise<void>((resolve) => this.options.turns?.later(resolve));
       while (this.arrivals.length > 0) {
-        while (this.flushing) await this.flushInTurns();
-        const placed = this.arrivals.splice(0);
+        let placed: Connection[] = [];
         try {
+          // A fault of the translation that is joined here is met here too, and must not keep out those that come.
+          while (this.flushing) await this.flushInTurns();
+          placed = this.arrivals.splice(0);
           await this.flushInTurns();
         } catch (error) {
           this.options.onFault('proxies', '', error);
@@ -586,6 +627,8 @@ export class Snapshot implements ResourceSource {
     return parts;
   }
 }
+
+const timeless = (): number => 0;
 
 function unplaced(node: ClaimedNode): string {
   return `a fault of the control plane: there is no configuration for ${node.id}`;

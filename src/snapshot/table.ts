@@ -32,7 +32,7 @@ export function sameList(a: ResourceList, b: ResourceList): boolean {
 
 interface Held {
   readonly resource: EncodedResource;
-  readonly from: { provenance(key: string): ObjectKey[] };
+  readonly from: { provenance(key: string, limit?: number): ObjectKey[] };
   readonly key: string;
 }
 
@@ -119,9 +119,9 @@ export class ResourceTable implements Table {
     return this.routes.get(route) ?? [];
   }
 
-  provenance(name: string): ObjectKey[] | undefined {
+  provenance(name: string, limit?: number): ObjectKey[] | undefined {
     const held = this.held.get(name);
-    return held?.from.provenance(held.key);
+    return held?.from.provenance(held.key, limit);
   }
 
   changedSince(version: number): ReadonlySet<string> | undefined {

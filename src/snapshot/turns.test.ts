@@ -138,4 +138,23 @@ describe('a translation in turns', () => {
     expect(reason).toContain('there is no configuration for sidecar~11.9.9.9~client.shop');
     expect(faults).toEqual(['plans']);
   });
+
+  it.each([0, 1, 2, 3])('places those that come while a translation runs that ends with a fault, begun %i turns before', async (before) => {
+    const faults: string[] = [];
+    const { snapshot, turn, finish } = rig(all(), (collection) => faults.push(collection));
+    const end = snapshot.onSettled(() => {
+      end();
+      throw new Error('a fault of ours');
+    });
+    // The fault is met by whoever lets the last turn run.
+    const change = snapshot.flushInTurns().catch(() => {});
+    for (let i = 0; i < before; i++) await turn();
+    const proxy = openProxy(snapshot, nodeOf('client', 'shop'));
+    await finish();
+    await change;
+    const later = openProxy(snapshot, nodeOf('later', 'shop'));
+    await finish();
+    expect([proxy.placed, later.placed]).toEqual([true, true]);
+    expect(faults.length).toBeLessThanOrEqual(1);
+  });
 });

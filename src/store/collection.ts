@@ -394,9 +394,9 @@ export class Derived<I, V> extends Base<V> implements Stage {
     for (const [key, entry] of this.entries) if (entry.shown !== undefined) yield key;
   }
 
-  /** Keys of the objects that an entry was made from. */
-  provenance(key: string): ObjectKey[] {
-    return this.entries.get(key)?.provenance() ?? [];
+  /** Keys of the objects that an entry was made from; of some where more than `limit` values are between. */
+  provenance(key: string, limit?: number): ObjectKey[] {
+    return this.entries.get(key)?.provenance(limit) ?? [];
   }
 
   /** Ends it and its entries: what reads them sees `undefined`, and whoever listens is told. */

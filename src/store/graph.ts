@@ -262,8 +262,8 @@ export abstract class Computed<T> extends Node {
     this.graph = graph;
   }
 
-  /** The keys of all objects that the value was made from, through every intermediate value. Sorted. */
-  provenance(): ObjectKey[] {
+  /** The keys of all objects that the value was made from, through every intermediate value; of some of them where there are more values than `limit`. Sorted. */
+  provenance(limit = Infinity): ObjectKey[] {
     const objects = new Set<ObjectKey>();
     const seen = new Set<ReactiveNode>([this]);
     const stack: ReactiveNode[] = [this];
@@ -271,6 +271,7 @@ export abstract class Computed<T> extends Node {
       for (let link = node.deps; link !== undefined; link = link.nextDep) {
         const dep = link.dep;
         if (seen.has(dep)) continue;
+        if (seen.size > limit) return [...objects].sort();
         seen.add(dep);
         if (dep instanceof Cell) {
           if (dep.object !== undefined) objects.add(dep.object);

@@ -135,16 +135,50 @@ test('an answer beyond the limit is not sent', async () => {
   expect([wire.written, wire.ended?.code]).toEqual([[], 'RESOURCE_EXHAUSTED']);
 });
 
+test('answers that nobody reads are bounded over all streams, and end their calls', async () => {
+  const desk = new Desk({ maxUntakenBytes: 1_000 });
+  const ask = async (): Promise<ReturnType<Desk['open']>> => {
+    const opened = desk.open();
+    opened.wire.slow = true;
+    opened.session.receive(page, ['a']);
+    await desk.answer(text('a', 'x'.repeat(600)));
+    return opened;
+  };
+  const [first, second] = [await ask(), await ask()];
+  expect([first.wire.written.length, second.wire.written.length, second.wire.ended?.code]).toEqual([1, 0, 'RESOURCE_EXHAUSTED']);
+  first.session.close();
+  const third = await ask();
+  expect(third.wire.written).toHaveLength(1);
+  third.wire.flush();
+  const last = await ask();
+  expect(last.wire.written).toHaveLength(1);
+  desk.nowMs = 60_001;
+  last.session.tick(false);
+  third.session.tick(false);
+  expect([last.wire.ended?.code, third.wire.ended]).toEqual(['DEADLINE_EXCEEDED', undefined]);
+});
+
+test('a question is not answered to a call that has ended', async () => {
+  const desk = new Desk({ maxAnswers: 1 });
+  const [a, b] = [desk.open(), desk.open()];
+  a.session.receive(page, ['a']);
+  b.session.receive(page, ['b']);
+  b.session.close();
+  a.session.close();
+  await desk.answer(text('a', 'A'));
+  expect([desk.asked.map((r) => r.name), a.wire.written]).toEqual([['a'], []]);
+});
+
 test('a call that asks nothing is ended, and one whose credentials have expired', () => {
   const desk = new Desk();
   const [idle, expired] = [desk.open(), desk.open('sotw', proven, 1000)];
   desk.nowMs = 60_000;
-  idle.session.tick();
+  idle.session.tick(true);
   expect(idle.wire.ended).toBeUndefined();
   expired.session.receive(page, ['mesh']);
   expect([expired.wire.ended?.code, desk.asked]).toEqual(['UNAUTHENTICATED', []]);
   desk.nowMs = 60_001;
-  idle.session.tick();
+  idle.session.tick(true);
   expect(idle.wire.ended?.code).toBe('DEADLINE_EXCEEDED');
 });
 

@@ -57,6 +57,8 @@ export interface DebugLimits {
   readonly maxNameLength: number;
   /** Bytes of an answer. Default 128 MiB. */
   readonly maxAnswerBytes: number;
+  /** Bytes of answers that are not taken yet, of all callers: a caller may ask on many streams and read none. Default 128 MiB. */
+  readonly maxUntakenBytes: number;
   /** How long a call that asks for nothing else may stay without a request, or may take to read its answer. Default 60 s. */
   readonly idleMs: number;
 }
@@ -66,6 +68,7 @@ const defaultLimits: DebugLimits = {
   maxWaiting: 64,
   maxNameLength: 4096,
   maxAnswerBytes: 128 * 1024 * 1024,
+  maxUntakenBytes: 128 * 1024 * 1024,
   idleMs: 60_000,
 };
 
@@ -76,6 +79,7 @@ export class DebugDesk {
   readonly writers: Readonly<Record<Form, ResponseWriter>>;
   readonly #waiting: (() => Promise<void>)[] = [];
   #running = 0;
+  #untakenBytes = 0;
 
   constructor(options: DebugDeskOptions) {
     this.options = options;
@@ -89,6 +93,17 @@ export class DebugDesk {
     this.#waiting.push(task);
     this.#next();
     return true;
+  }
+
+  /** False when too much is on its way already. What was reserved is to be given back. */
+  reserve(bytes: number): boolean {
+    if (this.#untakenBytes + bytes > this.limits.maxUntakenBytes) return false;
+    this.#untakenBytes += bytes;
+    return true;
+  }
+
+  give(bytes: number): void {
+    this.#untakenBytes -= bytes;
   }
 
   #next(): void {
@@ -113,6 +128,9 @@ export class DebugSession {
   #busy = false;
   #atMs: number;
   #answered = 0;
+  /** Of the last answer. */
+  #untakenBytes = 0;
+  #closed = false;
   #whenDone: (() => void) | undefined;
 
   /** `validForMs`: until what was proven of the caller ends. */
@@ -146,12 +164,18 @@ export class DebugSession {
     }
   }
 
-  /** Called about once a second for a call that is no proxy's. */
-  tick(): void {
+  /** Called about once a second. `alone`: the call is no proxy's, so that nothing keeps it open but questions. */
+  tick(alone: boolean): void {
     const { now } = this.#desk.options;
     const { idleMs } = this.#desk.limits;
-    if (now() - this.#atMs > idleMs)
+    if ((alone || this.#untakenBytes > 0) && now() - this.#atMs > idleMs)
       this.#wire.end('DEADLINE_EXCEEDED', `no debug request, or none of its answer taken, within ${idleMs} ms`);
+  }
+
+  /** The call has ended. */
+  close(): void {
+    this.#closed = true;
+    this.#taken();
   }
 
   /** Calls back when what was asked for has been answered and taken. */
@@ -161,6 +185,8 @@ export class DebugSession {
   }
 
   async #answer(request: DebugRequest): Promise<void> {
+    // Gone while it waited for its turn.
+    if (this.#closed) return;
     try {
       const answer = await this.#desk.options.source.answer(request);
       if ('refused' in answer) this.#wire.end(answer.code, answer.refused);
@@ -182,10 +208,23 @@ export class DebugSession {
       this.#wire.end('RESOURCE_EXHAUSTED', `the answer has ${message.byteLength} bytes, more than ${maxAnswerBytes}`);
       return;
     }
+    // Nobody would give it back.
+    if (this.#closed) return;
+    if (!this.#desk.reserve(message.byteLength)) {
+      this.#wire.end('RESOURCE_EXHAUSTED', 'too many answers to debug requests are not read yet, try again later');
+      return;
+    }
+    this.#untakenBytes = message.byteLength;
     this.#atMs = this.#desk.options.now();
     this.#wire.write(message, () => {
+      this.#taken();
       this.#busy = false;
       this.#whenDone?.();
     });
+  }
+
+  #taken(): void {
+    this.#desk.give(this.#untakenBytes);
+    this.#untakenBytes = 0;
   }
 }

@@ -10,6 +10,7 @@ import {
   type ResponseContent,
 } from './delta-type.ts';
 import { deltaFrame, emptyLoadAssignment, routeOf, type Step } from './encoder.ts';
+import { refusalText } from './refusal-text.ts';
 import { maxTypes, RequestStream } from './request-stream.ts';
 import type { Doubts, Stream, StreamShared, Wire } from './stream.ts';
 import { PartsView, type Change, type Pointers } from './view.ts';
@@ -349,7 +350,8 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
       this.shared.observer.acked(this, state.type, request.responseNonce, this.shared.now() - sent.sentAtMs);
       return;
     }
-    const { message, code } = request.errorDetail;
+    const { code } = request.errorDetail;
+    const message = refusalText(request.errorDetail.message);
     const refused = state.refused(request.responseNonce, sent, message);
     const suspects = state.heldBack.filter((name) => refused.versions.has(name));
     this.shared.observer.rejected(this, state.type, suspects.length > 0 ? suspects : [...refused.versions.keys()], message, code);

@@ -123,8 +123,11 @@ export class DiscoveryService {
       }
       if (debug === undefined) {
         const session = (debug = new DebugSession(desk, form, caller, wire, validForMs));
-        const ticks = setInterval(() => stream === undefined && session.tick(), 1000);
-        call.once('close', () => clearInterval(ticks));
+        const ticks = setInterval(() => session.tick(stream === undefined), 1000);
+        call.once('close', () => {
+          clearInterval(ticks);
+          session.close();
+        });
       }
       debug.receive(request.typeUrl, namesOf(request));
     };

@@ -4,6 +4,7 @@ import { answersWithNothing, isReport, isWildcardByDefault, servingRank } from '
 import { emptyLoadAssignment, routeOf } from './encoder.ts';
 import { suspectsIn } from './repair.ts';
 import { SotwType } from './sotw-type.ts';
+import { refusalText } from './refusal-text.ts';
 import { maxTypes, RequestStream } from './request-stream.ts';
 import type { Stream, StreamShared, Wire } from './stream.ts';
 import { PartsView } from './view.ts';
@@ -167,7 +168,8 @@ export class SotwStream extends RequestStream<SotwRequest> {
       return;
     }
     // The proxy keeps what it has; to send the same again would only be refused again.
-    const { message, code } = request.errorDetail;
+    const { code } = request.errorDetail;
+    const message = refusalText(request.errorDetail.message);
     state.lastError = message;
     const suspects = suspectsIn(message, state.sentNames);
     const blamed = suspects.length > 0 ? suspects : state.sentNames;

@@ -1,10 +1,7 @@
 /** The certificate authority in a cluster: one for all replicas, its roots in every namespace, and roots that are rotated while real Envoys carry traffic. */
-import { execFile } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { connect } from 'node:tls';
-import { promisify } from 'node:util';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import type { CaMaterial } from '../../src/ca/material.ts';
 import type { CaStatus } from '../../src/ca/status.ts';
@@ -17,30 +14,15 @@ import { eventually } from '../envoy/harness/wait.ts';
 import type { KubeObject } from './harness/api.ts';
 import { clusterBinaries } from './harness/binaries.ts';
 import { addNamespace, removeNamespace } from './harness/objects.ts';
-import { KubernetesMesh, type Replica } from './mesh.ts';
+import { KubernetesMesh, type Replica, reviewsPod, strictReviews } from './mesh.ts';
+import { caStatus, mizzenCa, rotationIn } from './rotation.ts';
 
 needsEnvoy();
 
-const main = join(import.meta.dirname, '..', '..', 'src', 'main.ts');
 const vip = '10.96.102.10';
 const proxies = ['client', 'reviews-1', 'bystander'] as const;
 /** What a rotation waits for what it cannot see. */
 const patience = '10s';
-
-const manifests = `
-apiVersion: v1
-kind: Service
-metadata: { name: reviews, namespace: shop }
-spec:
-  clusterIP: ${vip}
-  selector: { app: reviews }
-  ports: [{ name: http, port: 80, targetPort: 8080 }]
----
-apiVersion: security.istio.io/v1
-kind: PeerAuthentication
-metadata: { name: default, namespace: istio-system }
-spec: { mtls: { mode: STRICT } }
-`;
 
 type WithData = KubeObject & { readonly data: Readonly<Record<string, string>>; readonly type?: string };
 
@@ -55,15 +37,11 @@ describeWithPods('the certificate authority in a cluster', () => {
     mesh = await KubernetesMesh.start({
       name: 'ca',
       replicas: 2,
-      manifests,
+      manifests: strictReviews(vip),
       flags: ['--root-rotation-patience', patience],
       workloads: {
         client: { client: true },
-        'reviews-1': {
-          serviceAccount: 'reviews',
-          labels: { app: 'reviews', version: '1' },
-          apps: [{ kind: 'http', port: 8080, version: '1' }],
-        },
+        'reviews-1': reviewsPod('1'),
         bystander: { apps: [{ kind: 'http', port: 8080, version: '1' }] },
       },
     });
@@ -79,28 +57,10 @@ describeWithPods('the certificate authority in a cluster', () => {
   const rootsIn = async (namespace: string): Promise<string> =>
     (await find('ConfigMap', namespace, 'istio-ca-root-cert'))?.data['root-cert.pem'] ?? '';
 
-  async function status(): Promise<CaStatus> {
-    const map = await find('ConfigMap', 'istio-system', 'mizzen-ca');
-    return JSON.parse(map?.data['status.json'] ?? '{}') as CaStatus;
-  }
+  const inPhase = (phase: CaStatus['phase'], limitMs = 120_000, and?: (seen: CaStatus) => boolean): Promise<CaStatus> =>
+    rotationIn(mesh, proxies, phase, limitMs, and);
 
-  /** Pods' kubelets follow the ConfigMaps while a rotation goes on. */
-  async function inPhase(phase: CaStatus['phase'], limitMs = 120_000, and: (seen: CaStatus) => boolean = () => true): Promise<CaStatus> {
-    return eventually(
-      `the rotation is ${phase}`,
-      async () => {
-        for (const name of proxies) await mesh.syncRoots(mesh.workload(name));
-        const seen = await status();
-        return seen.phase === phase && and(seen) ? seen : undefined;
-      },
-      limitMs,
-    );
-  }
-
-  async function cli(...args: readonly string[]): Promise<string> {
-    const env = { ...process.env, KUBECONFIG: mesh.cluster.kubeconfig };
-    return (await promisify(execFile)(process.execPath, [main, 'ca', ...args], { env })).stdout;
-  }
+  const cli = (...args: readonly string[]): Promise<string> => mizzenCa(mesh.cluster, ...args);
 
   /** What a replica shows on its TLS port, leaf first. */
   async function shownBy({ discovery }: Replica): Promise<X509Certificate[]> {
@@ -251,7 +211,7 @@ describeWithPods('the certificate authority in a cluster', () => {
         5_000,
       );
     }
-    expect((await status()).phase).toBe('retired');
+    expect((await caStatus(mesh.cluster)).phase).toBe('retired');
     expect((await load.stop()).failed).toEqual({});
 
     const broken = { ...second, key: first.key };

@@ -9,7 +9,7 @@ import { clusterBinaries } from './harness/binaries.ts';
 import { setReady } from './harness/objects.ts';
 import { ServiceAddress } from './harness/service-address.ts';
 import { Streams } from './harness/streams.ts';
-import { KubernetesMesh, type Replica } from './mesh.ts';
+import { KubernetesMesh, type Replica, reviewsPod, strictReviews } from './mesh.ts';
 
 needsEnvoy();
 
@@ -20,24 +20,6 @@ const proxies = ['client', 'reviews-1', 'reviews-2'] as const;
 /** Others wait for so long for a sign of life of the leader, and then for their next attempt. */
 const leaseMs = 15_000;
 const retryMs = 1_200;
-
-const manifests = `
-apiVersion: v1
-kind: Service
-metadata: { name: reviews, namespace: shop }
-spec:
-  clusterIP: ${vip}
-  selector: { app: reviews }
-  ports: [{ name: http, port: 80, targetPort: 8080 }]
----
-apiVersion: security.istio.io/v1
-kind: PeerAuthentication
-metadata: { name: default, namespace: istio-system }
-spec: { mtls: { mode: STRICT } }
-`;
-
-const reviews = (version: string) =>
-  ({ serviceAccount: 'reviews', labels: { app: 'reviews', version }, apps: [{ kind: 'http', port: 8080, version }] }) as const;
 
 interface Known {
   readonly self: string;
@@ -56,8 +38,8 @@ describeWithPods('several replicas of the control plane', () => {
     mesh = await KubernetesMesh.start({
       name: 'ha',
       replicas: 2,
-      manifests,
-      workloads: { client: { client: true }, 'reviews-1': reviews('1'), 'reviews-2': reviews('2') },
+      manifests: strictReviews(vip),
+      workloads: { client: { client: true }, 'reviews-1': reviewsPod('1'), 'reviews-2': reviewsPod('2') },
     });
   });
 

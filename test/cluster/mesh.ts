@@ -19,6 +19,7 @@ import { clusterBinaries } from './harness/binaries.ts';
 import { TestCluster } from './harness/cluster.ts';
 import { installCrds } from './harness/crds.ts';
 import { FaultProxy } from './harness/fault-proxy.ts';
+import { HeapProbe } from './harness/heap.ts';
 import { addNamespace, addNode, addPod, addServiceAccount, type RunningPod, setReady } from './harness/objects.ts';
 import { ServiceAddress } from './harness/service-address.ts';
 import { podToken } from './harness/tokens.ts';
@@ -27,6 +28,28 @@ const main = join(import.meta.dirname, '..', '..', 'src', 'main.ts');
 
 /** Nodes by name, with their zones. */
 export const nodes = { 'node-1': 'region-a', 'node-2': 'region-b' } as const;
+
+/** The Service `reviews` of the namespace `shop` at this address, and mutual TLS for everybody. */
+export function strictReviews(vip: string): string {
+  return `
+apiVersion: v1
+kind: Service
+metadata: { name: reviews, namespace: shop }
+spec:
+  clusterIP: ${vip}
+  selector: { app: reviews }
+  ports: [{ name: http, port: 80, targetPort: 8080 }]
+---
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: { name: default, namespace: istio-system }
+spec: { mtls: { mode: STRICT } }
+`;
+}
+
+/** A pod behind that Service. */
+export const reviewsPod = (version: string) =>
+  ({ serviceAccount: 'reviews', labels: { app: 'reviews', version }, apps: [{ kind: 'http', port: 8080, version }] }) as const;
 
 export interface KubernetesWorkloadOptions extends WorkloadOptions {
   readonly node?: keyof typeof nodes;
@@ -49,6 +72,8 @@ export interface KubernetesMeshOptions {
   readonly flags?: readonly string[];
   /** How many replicas of mizzen discovery there are at first, `replica-1` and so on. Default 1. */
   readonly replicas?: number;
+  /** Lets `Replica.heap` ask how much lives in their heaps. */
+  readonly measureHeaps?: true;
 }
 
 /** One `mizzen discovery`, with a connection to the API server of its own. */
@@ -57,6 +82,8 @@ export interface Replica {
   readonly discovery: Discovery;
   /** Between it and the API server. */
   readonly connection: FaultProxy;
+  /** Only with `measureHeaps`. */
+  readonly heap: HeapProbe | undefined;
 }
 
 export class KubernetesMesh implements AsyncDisposable {
@@ -73,20 +100,20 @@ export class KubernetesMesh implements AsyncDisposable {
   readonly #pods = new Map<string, RunningPod>();
   readonly #rootVolumes = new Map<Workload, ProjectedVolume>();
   readonly #replicas = new Map<string, Replica>();
-  readonly #flags: readonly string[];
+  readonly #options: KubernetesMeshOptions;
 
   private constructor(
     network: PodNetwork,
     cluster: TestCluster,
     service: ServiceAddress,
     stack: AsyncDisposableStack,
-    flags: readonly string[],
+    options: KubernetesMeshOptions,
   ) {
     this.network = network;
     this.cluster = cluster;
     this.service = service;
     this.#stack = stack;
-    this.#flags = flags;
+    this.#options = options;
     this.#folder = stack.use(new Folder('kubernetes-mesh'));
     this.state = this.#folder.at('state');
   }
@@ -100,9 +127,9 @@ export class KubernetesMesh implements AsyncDisposable {
       const network = stack.use(new PodNetwork(options.name));
       const cluster = stack.use(await TestCluster.start({ address: network.testAddress, binaries }));
       const service = stack.use(await ServiceAddress.listen(network.testAddress));
-      const mesh = new KubernetesMesh(network, cluster, service, stack, options.flags ?? []);
+      const mesh = new KubernetesMesh(network, cluster, service, stack, options);
       logs = () => mesh.logs();
-      await mesh.#prepare(options);
+      await mesh.#prepare();
       const added = await Promise.all(Object.entries(options.workloads).map(([name, workload]) => mesh.announce(name, workload)));
       for (let n = 1; n <= (options.replicas ?? 1); n++) await mesh.startReplica(`replica-${n}`);
       await Promise.all(added.map((workload) => mesh.#startProxy(workload)));
@@ -129,7 +156,8 @@ export class KubernetesMesh implements AsyncDisposable {
     return found;
   }
 
-  async #prepare({ workloads, manifests, meshConfig: config = '' }: KubernetesMeshOptions): Promise<void> {
+  async #prepare(): Promise<void> {
+    const { workloads, manifests, meshConfig: config = '' } = this.#options;
     const { api } = this.cluster;
     await installCrds(api);
     for (const [name, zone] of Object.entries(nodes)) await addNode(api, name, { region: 'region', zone });
@@ -142,17 +170,18 @@ export class KubernetesMesh implements AsyncDisposable {
   /** One more replica; returns when it is ready and gets connections. `flags` come after those of all. */
   async startReplica(name: string, flags: readonly string[] = []): Promise<Replica> {
     const connection = this.#stack.use(await FaultProxy.start(this.cluster.url));
+    const heap = this.#options.measureHeaps === true ? new HeapProbe(this.#folder.at(`${name}.heap`)) : undefined;
     const discovery = this.#stack.use(
       await Discovery.start({
         kubeconfig: this.cluster.kubeconfigFor(name, { server: connection.url }),
         state: this.state,
         address: this.network.testAddress,
         log: this.#folder.at(`${name}.log`),
-        flags: [...this.#flags, ...flags],
-        env: { POD_NAME: name },
+        flags: [...(this.#options.flags ?? []), ...flags],
+        env: { POD_NAME: name, ...heap?.env },
       }),
     );
-    const replica = { name, discovery, connection };
+    const replica = { name, discovery, connection, heap };
     this.#replicas.set(name, replica);
     const { address, secureGrpc, adminAddress, http } = discovery.addresses;
     await this.service.add({ address, port: secureGrpc, probe: { address: adminAddress, port: http } });

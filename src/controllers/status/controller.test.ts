@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { conditionsFingerprint, type Condition } from '../../apis/condition.ts';
 import { objectKey, type ObjectKey } from '../../apis/object.ts';
-import type { RawObject } from '../../kubernetes/list.ts';
+import { ApiRefusal, type RawObject } from '../../kubernetes/list.ts';
 import { ManualClock } from '../../kubernetes/testing/manual-clock.ts';
 import { conditionsOf } from './conditions.ts';
 import { StatusController, type StatusControllerOptions } from './controller.ts';
@@ -40,6 +40,7 @@ class World {
   readonly faults: unknown[] = [];
   reads = 0;
   outcome: 'written' | 'conflict' | Error = 'written';
+  refuse: (object: ObjectKey) => Error | undefined = () => undefined;
   tell: (objects: Iterable<ObjectKey> | 'all') => void = () => {};
   readonly #stop = new AbortController();
 
@@ -67,7 +68,8 @@ class World {
           return { metadata: { name: object, resourceVersion: '1' } };
         },
         writeConditions: async (object, _present, conditions) => {
-          if (this.outcome instanceof Error) throw this.outcome;
+          const refused = this.refuse(object) ?? this.outcome;
+          if (refused instanceof Error) throw refused;
           if (this.outcome === 'conflict') return 'conflict';
           this.writes.push({ atMs: this.clock.now(), object, conditions });
           this.seen.set(object, { apiVersion: 'networking.istio.io/v1', conditions: conditionsFingerprint(conditions) });
@@ -237,6 +239,24 @@ test('without permission or without an API server it tries ever more seldom, and
   expect(world.faults.length).toBeLessThan(30);
   world.outcome = 'written';
   await world.clock.advance(120_000);
+  expect(world.writes).toHaveLength(100);
+});
+
+test('objects that a policy of their namespace denies hold up no others', async () => {
+  using world = new World();
+  const denied = new ApiRefusal(403, 'admission webhook "deny.shop" denied the request: no');
+  for (let i = 0; i < 50; i++) world.put(objectKey('VirtualService', 'shop', `v-${i}`), fine, invalid);
+  for (let i = 0; i < 50; i++) world.put(objectKey('VirtualService', 'bank', `v-${i}`), fine, invalid);
+  world.refuse = (object) => (object.includes('/shop/') ? denied : undefined);
+  world.start();
+  world.tell(world.facts.keys());
+  await world.clock.advance(15_000);
+  expect(world.writes).toHaveLength(50);
+  await world.clock.advance(60_000);
+  // Once, and once with the first comparison of everything.
+  expect(world.faults).toHaveLength(100);
+  world.refuse = () => undefined;
+  await world.clock.advance(360_000);
   expect(world.writes).toHaveLength(100);
 });
 

@@ -4,6 +4,7 @@ import type { ObjectKey } from '../../apis/object.ts';
 import { fingerprint } from '../../lib/fingerprint.ts';
 import { Backoff } from '../../kubernetes/backoff.ts';
 import { pause, type Clock } from '../../kubernetes/clock.ts';
+import { ApiRefusal } from '../../kubernetes/list.ts';
 import type { Controller } from '../controller.ts';
 import { Agenda, type Due } from './agenda.ts';
 import { TokenBucket } from './bucket.ts';
@@ -179,6 +180,10 @@ class Term {
     } catch (error) {
       if (signal.aborted) return;
       onFault(object, error);
+      if (isAboutObject(error)) {
+        this.#agenda.add(object, clock.now() + this.#limits.resyncMs, cause);
+        return;
+      }
       // No answer, or no permission: the next object would fare no better.
       const waitMs = this.#backoff.failed();
       this.#agenda.add(object, clock.now() + waitMs, cause);
@@ -266,6 +271,12 @@ class Term {
     this.#told.delete(object);
     this.#agenda.delete(object);
   }
+}
+
+/** Invalid, or denied by a webhook or a policy of its namespace: nobody else is to wait for it. */
+function isAboutObject(error: unknown): boolean {
+  if (!(error instanceof ApiRefusal)) return false;
+  return error.status === 400 || error.status === 422 || /\bdenied (the )?request\b/.test(error.message);
 }
 
 /** What many proxies refuse alike is one problem. */

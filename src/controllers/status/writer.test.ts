@@ -97,3 +97,15 @@ test('objects of remote clusters and unknown kinds are not asked for', async () 
   expect(await writer.read(objectKey('Nothing', 'shop', 'a'), undefined, signal)).toBeUndefined();
   expect(await writer.read(reviews, undefined, signal)).toBeDefined();
 });
+
+test('an Event has a note and a name that the API takes', async () => {
+  const { writer, calls } = writerOver(() => undefined);
+  const name = `${'a'.repeat(199)}-b`;
+  const present = { ...raw([]), metadata: { ...raw([]).metadata, name } };
+  await writer.writeEvent(reviews, present, { type: 'Warning', reason: 'Invalid', note: `x${'é'.repeat(900)}` }, false, signal);
+  const [{ note, metadata }] = calls.map(({ body }) => body) as unknown as [{ note: string; metadata: { name: string } }];
+  expect(note).toMatch(/^xé+$/);
+  expect(Buffer.byteLength(note)).toBeGreaterThan(1_000);
+  expect(Buffer.byteLength(note)).toBeLessThanOrEqual(1_024);
+  expect(metadata.name).toMatch(/^a{199}\.[a-z0-9]+$/);
+});

@@ -21,8 +21,8 @@ export interface EventText {
   readonly note: string;
 }
 
-/** The API refuses longer ones. */
-const maxNote = 1000;
+/** The API refuses longer ones, counted in bytes. */
+const maxNoteBytes = 1024;
 
 export class StatusWriter {
   readonly #options: StatusWriterOptions;
@@ -76,8 +76,9 @@ export class StatusWriter {
   async writeEvent(object: ObjectKey, present: RawObject, text: EventText, again: boolean, signal: AbortSignal): Promise<void> {
     const { api, wallClock, instance } = this.#options;
     const { name, namespace = 'default', uid } = present.metadata;
-    const note = text.note.slice(0, maxNote);
-    const event = `${name.slice(0, 200)}.${fingerprint(`${String(uid)} ${text.type} ${text.reason} ${note}`)}`;
+    const note = shortened(text.note);
+    // A part of a name may end as no name may.
+    const event = `${name.slice(0, 200).replace(/[-.]+$/, '')}.${fingerprint(`${String(uid)} ${text.type} ${text.reason} ${note}`)}`;
     const at = new Date(wallClock()).toISOString().replace('Z', '000Z');
     const collection = { apiVersion: 'events.k8s.io/v1', plural: 'events', namespace };
     try {
@@ -114,6 +115,16 @@ export class StatusWriter {
       await api.mergePatch({ ...collection, name: event }, { series: { count, lastObservedTime: at } }, signal);
     }
   }
+}
+
+function shortened(text: string): string {
+  const bytes = Buffer.from(text);
+  if (bytes.length <= maxNoteBytes) return text;
+  // Whole characters only.
+  return bytes
+    .subarray(0, maxNoteBytes - 2)
+    .toString()
+    .replace(/\ufffd+$/, '');
 }
 
 function refOf(object: ObjectKey, apiVersion: string | undefined): ObjectRef | undefined {

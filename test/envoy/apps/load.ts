@@ -1,12 +1,13 @@
 /**
  * Requests at a steady rate from a process of its own, so that a busy test cannot distort them: every other one on a connection of
- * its own. Prints `{"started": true}` with the first answer of any kind, and the result when its standard input closes or a limit is
- * reached and every answer has come.
+ * its own. Prints `{"started": true}` with the first answer of any kind, how far it is for each line of its standard input, and the result when that closes
+ * or a limit is reached and every answer has come.
  */
 import { Agent, request as httpRequest, type RequestOptions } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import { createInterface } from 'node:readline';
 import type { TLSSocket } from 'node:tls';
-import type { LoadConfig, LoadResult } from './protocol.ts';
+import type { LoadConfig, LoadProgress, LoadResult } from './protocol.ts';
 
 const config = JSON.parse(process.argv[2] ?? '{}') as LoadConfig;
 const tls = config.tls === undefined ? undefined : { ca: config.tls.root, servername: config.tls.serverName };
@@ -106,4 +107,6 @@ const timer = setInterval(() => {
   while (sent < due) send();
   if (elapsed >= config.limitMs || sent >= (config.limitRequests ?? Infinity)) stop();
 }, 2);
-process.stdin.resume().once('end', stop);
+createInterface({ input: process.stdin })
+  .on('line', () => process.stdout.write(`${JSON.stringify({ sent, done, failed } satisfies LoadProgress)}\n`))
+  .once('close', stop);

@@ -67,6 +67,14 @@ export interface LoadConfig {
   readonly limitRequests?: number;
 }
 
+export interface LoadProgress {
+  readonly sent: number;
+  /** Answered or failed; the others are under way. */
+  readonly done: number;
+  /** Failures by reason. */
+  readonly failed: Readonly<Record<string, number>>;
+}
+
 export interface LoadResult {
   readonly sent: number;
   readonly ok: number;

@@ -97,6 +97,10 @@ export class Discovery implements AsyncDisposable {
     return this.#child.pid;
   }
 
+  get running(): boolean {
+    return this.#child.running;
+  }
+
   /** The end of its output. */
   log(lines = 60): string {
     return this.#child.tail(lines);
@@ -118,8 +122,8 @@ export class Discovery implements AsyncDisposable {
     return this.#child.exitCode;
   }
 
-  /** Keeps it from running, and lets it go on. */
-  signal(signal: 'SIGSTOP' | 'SIGCONT' | 'SIGTERM'): void {
+  /** Keeps it from running, lets it go on, asks it to end, or calls a hook of the test's own. */
+  signal(signal: 'SIGSTOP' | 'SIGCONT' | 'SIGTERM' | 'SIGUSR2'): void {
     this.#child.signal(signal);
   }
 

@@ -1,4 +1,4 @@
-import type { LoadConfig, LoadResult } from '../apps/protocol.ts';
+import type { LoadConfig, LoadProgress, LoadResult } from '../apps/protocol.ts';
 import { JsonChild } from './child-json.ts';
 import type { Pod } from './pods.ts';
 
@@ -32,6 +32,13 @@ export class Load implements AsyncDisposable {
       throw fault;
     }
     return load;
+  }
+
+  /** How far it is; it goes on. */
+  async progress(): Promise<LoadProgress> {
+    if (this.#result !== undefined) return { ...this.#result, done: this.#result.sent };
+    this.#child.send({});
+    return this.#child.next<LoadProgress>('how far it is');
   }
 
   /** Stops sending, waits for the answers to what was sent, and prints the numbers. */
