@@ -6,14 +6,14 @@ import { askPeer, refusedAtPeer } from './peers.ts';
 let server: Server;
 let port: number;
 let asked: string[];
+let refused: string[];
 
 beforeEach(async () => {
   asked = [];
+  refused = ['VirtualService/shop/reviews'];
   server = createServer((request, response) => {
     asked.push(request.url ?? '');
-    response.end(
-      request.url?.includes('refused') === true ? '["VirtualService/shop/reviews"]' : '{"replica":"b","unanswered":[],"objects":[]}',
-    );
+    response.end(request.url?.includes('refused') === true ? JSON.stringify(refused) : '{"replica":"b","unanswered":[],"objects":[]}');
   });
   await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
   port = (server.address() as AddressInfo).port;
@@ -41,4 +41,11 @@ test.each([
   expect(await askPeer(address, ['VirtualService/shop/reviews'])).toBeUndefined();
   expect(await refusedAtPeer(address)).toEqual([]);
   expect(asked).toEqual([]);
+});
+
+test('more than a replica tells is no answer', async () => {
+  refused = Array.from({ length: 1_001 }, (_, i) => `VirtualService/shop/v-${i}`);
+  expect(await refusedAtPeer(`127.0.0.1:${port}`)).toEqual([]);
+  refused.pop();
+  expect(await refusedAtPeer(`127.0.0.1:${port}`)).toHaveLength(1_000);
 });

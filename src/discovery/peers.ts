@@ -4,6 +4,8 @@ import { maxObjectsAsked, type ConvergenceAnswer } from '../admin/convergence.ts
 
 const limitMs = 3_000;
 const maxBytes = 4 * 1024 * 1024;
+/** As many as a replica tells. */
+const maxRefused = 1_000;
 
 /** How far objects have come on one replica alone; undefined where it does not answer in time and in form. */
 export async function askPeer(address: string, objects: readonly string[]): Promise<ConvergenceAnswer | undefined> {
@@ -16,7 +18,7 @@ export async function askPeer(address: string, objects: readonly string[]): Prom
 /** Objects that proxies of another replica refuse; none where it does not answer. */
 export async function refusedAtPeer(address: string): Promise<readonly string[]> {
   const answer = await getJson(address, '/debug/convergence/refused');
-  return Array.isArray(answer) && answer.every((object) => typeof object === 'string') ? answer : [];
+  return Array.isArray(answer) && answer.length <= maxRefused && answer.every((object) => typeof object === 'string') ? answer : [];
 }
 
 /** It comes from a Lease, which others may be able to write: only what can be a replica's is asked, and nothing but this page of it. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { World, typeOf } from './testing/harness.ts';
+import { node, World, typeOf } from './testing/harness.ts';
 
 const CDS = typeOf('CDS');
 const EDS = typeOf('EDS');
@@ -292,6 +292,20 @@ describe('a reconnect', () => {
     client.send('VHDS', { claims: { '80/a': '0', '80/b': '1', '80/gone': '1', '81/x': '1' } });
     expect(client.settle()).toEqual(['CDS c2@1', 'EDS c2@1', 'LDS -old', 'RDS', 'VHDS -81/x', 'VHDS 80/a@1 -80/gone', 'CDS -gone']);
     expect(client.stream.types.get(EDS)?.subscribed).toBe('*');
+  });
+
+  test('claims that are in doubt stay so when somebody else takes the same name', () => {
+    const world = mesh();
+    const identity = { spiffeId: 'spiffe://td/ns/ns/sa/a', trustDomain: 'td', namespace: 'ns', serviceAccount: 'a' };
+    const proven = { address: '10.0.0.1', secure: true, identity };
+    const client = world.delta(node, proven);
+    client.send('CDS');
+    expect(client.got()).toEqual(['CDS c1@1 c2@1']);
+    client.stream.disconnected('cut');
+    world.delta(node).send('CDS');
+    const back = world.delta(node, proven);
+    back.send('CDS', { claims: { c1: '1', c2: '1' } });
+    expect(back.got()).toEqual(['CDS c1@1 c2@1']);
   });
 
   test('a client that warms for want of endpoints whose cluster is to go gets them emptied, else it would never ask for clusters', () => {

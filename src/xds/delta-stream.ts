@@ -15,7 +15,7 @@ import { maxTypes, RequestStream } from './request-stream.ts';
 import type { Doubts, Stream, StreamShared, Wire } from './stream.ts';
 import { PartsView, type Change, type Pointers } from './view.ts';
 import type { EncodedResource } from '../wire/resource.ts';
-import type { Caller, OnDemand, Standing, Subscription, TableChange, TypeUrl } from './source.ts';
+import type { Caller, ClaimedNode, OnDemand, Standing, Subscription, TableChange, TypeUrl } from './source.ts';
 
 /** The fields of a DeltaDiscoveryRequest that matter after the first message. */
 export interface DeltaRequest {
@@ -65,7 +65,7 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
   constructor(shared: StreamShared, subscription: Subscription, caller: Caller, wire: Wire, onEnd: (stream: Stream) => void) {
     super(shared, subscription, caller, wire, onEnd);
     this.#view = new PartsView(subscription.parts);
-    this.#doubts = shared.doubted.take(subscription.node.id);
+    this.#doubts = shared.doubted.take(claimant(subscription.node, caller));
   }
 
   /** Another list of parts: everything that differs by version from what was sent is sent. */
@@ -173,7 +173,7 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
       const state = this.types.get(type);
       if (state === undefined || state.claims !== undefined) doubts.set(type, new Set([...names, ...(doubts.get(type) ?? none)]));
     }
-    if (doubts.size > 0) this.shared.doubted.add(this.subscription.node.id, doubts);
+    if (doubts.size > 0) this.shared.doubted.add(claimant(this.subscription.node, this.caller), doubts);
   }
 
   // Requests
@@ -662,6 +662,11 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
     for (const state of this.#ordered) responses += state.inFlight;
     return responses;
   }
+}
+
+/** A node names itself: whoever has not proven the same takes nothing of what is known of its claims. */
+function claimant({ id }: ClaimedNode, { identity }: Caller): string {
+  return `${identity?.spiffeId ?? ''} ${id}`;
 }
 
 const none: ReadonlySet<string> = new Set();

@@ -7,7 +7,7 @@ import { FakeSource } from './fake-source.ts';
 import type { DeltaRequest, DeltaStream } from '../delta-stream.ts';
 import type { SotwStream } from '../sotw-stream.ts';
 import type { EndCode, Wire } from '../stream.ts';
-import type { ClaimedNode, StreamObserver, StreamStatus, TypeUrl } from '../source.ts';
+import type { Caller, ClaimedNode, StreamObserver, StreamStatus, TypeUrl } from '../source.ts';
 
 export const node: ClaimedNode = {
   id: 'sidecar~10.0.0.1~a.ns~ns.svc.cluster.local',
@@ -104,9 +104,9 @@ export class World {
     this.turn();
   }
 
-  delta(who: ClaimedNode = node): DeltaClient {
+  delta(who: ClaimedNode = node, caller: Caller = { address: '10.0.0.1', secure: false }): DeltaClient {
     const wire = new TestWire();
-    const stream = this.hub.openDelta(who, { address: '10.0.0.1', secure: false }, wire);
+    const stream = this.hub.openDelta(who, caller, wire);
     if ('refused' in stream) throw new Error(stream.refused);
     return new DeltaClient(this, stream, wire);
   }
