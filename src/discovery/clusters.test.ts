@@ -22,6 +22,7 @@ function apiServer(name: string): Transport {
 function world() {
   const listeners = new Set<ClustersListener>();
   const transports = new Map([['east', apiServer('of-east')]]);
+  const unverified = new Set<string>();
   const clusters = new Clusters({
     id: 'home',
     transport: apiServer('of-home'),
@@ -34,6 +35,7 @@ function world() {
         { id: 'east', secret: 'istio-system/east', server: 'https://east/', syncStatus: 'synced', since: 0, fault: 'cannot be read: x' },
       ],
       transportOf: (id) => transports.get(id),
+      isVerified: (id) => !unverified.has(id),
       waitingFor: () => [],
     },
   });
@@ -45,7 +47,7 @@ function world() {
     forgetCluster: (id) => forgotten.push(id),
   });
   const tell = (how: (listener: ClustersListener) => void): void => listeners.forEach(how);
-  return { clusters, transports, forgotten, tell, changes: () => changes };
+  return { clusters, transports, unverified, forgotten, tell, changes: () => changes };
 }
 
 const node = (cluster: string | undefined): ClaimedNode => ({
@@ -87,7 +89,7 @@ test('a proxy sees the mesh from the cluster that has proven it, else from the o
 });
 
 test('tokens are reviewed by the cluster that the caller names, for as long as a Secret does', async () => {
-  const { clusters, transports, forgotten, tell } = world();
+  const { clusters, transports, unverified, forgotten, tell } = world();
   const reviewer = clusters.reviewer();
   const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
   const token = (n: number): string => `${part({ alg: 'none' })}.${part({ aud: 'istio-ca', exp: 4_000_000_000 + n })}.`;
@@ -97,6 +99,9 @@ test('tokens are reviewed by the cluster that the caller names, for as long as a
   };
   expect(await provenBy(1)).toBe('of-home home');
   expect(await provenBy(2, 'east')).toBe('of-east east');
+  unverified.add('east');
+  expect(await provenBy(5, 'east')).toContain('it is not verified that the API server of cluster east is the right one');
+  unverified.clear();
   transports.delete('east');
   expect(await provenBy(3, 'east')).toContain('the cluster is not known any more, by cluster east');
   tell((listener) => listener.removed?.('east'));

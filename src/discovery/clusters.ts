@@ -15,7 +15,7 @@ import type { Caller, ClaimedNode } from '../xds/source.ts';
 /** A review of a token that takes longer is of no use to the stream that waits for it. */
 const reviewLimitMs = 10_000;
 
-type Source = Pick<ClustersSource, 'listen' | 'clusters' | 'transportOf' | 'waitingFor'>;
+type Source = Pick<ClustersSource, 'listen' | 'clusters' | 'transportOf' | 'isVerified' | 'waitingFor'>;
 
 export interface ClustersOptions {
   /** Of the cluster whose configuration is read. */
@@ -107,7 +107,14 @@ export class Clusters {
     const known = this.reviewers.get(id);
     if (known !== undefined) return known;
     if (this.source?.transportOf(id) === undefined) return undefined;
-    const reviewer = reviewerBy(() => this.source?.transportOf(id));
+    const reviewer = reviewerBy(() => {
+      if (this.source?.isVerified(id) === false) {
+        throw new Error(
+          `it is not verified that the API server of cluster ${id} is the right one: give https and certificate-authority-data in its kubeconfig`,
+        );
+      }
+      return this.source?.transportOf(id);
+    });
     this.reviewers.set(id, reviewer);
     return reviewer;
   }

@@ -42,6 +42,7 @@ describe('a kubeconfig from a Secret', () => {
       access: {
         server: 'https://10.0.0.1:6443/',
         options: { ca: certificate, servername: 'api', headers: { authorization: 'Bearer secret' } },
+        verified: true,
       },
       faults: [],
       warnings: [],
@@ -124,6 +125,6 @@ describe('a kubeconfig from a Secret', () => {
       kubeconfig({ cluster: { server: 'http://10.0.0.1', 'insecure-skip-tls-verify': true } }),
     );
     expect(warnings.map(({ path }) => path)).toEqual(['clusters[0].cluster.server', 'clusters[0].cluster.insecure-skip-tls-verify']);
-    expect(access?.options.rejectUnauthorized).toBe(false);
+    expect([access?.options.rejectUnauthorized, access?.verified]).toEqual([false, false]);
   });
 });

@@ -13,6 +13,8 @@ export interface UntrustedAccess {
   readonly server: string;
   /** For requests: credentials, and by what the server is known. */
   readonly options: RequestOptions;
+  /** That the server is the cluster is checked: https, by a certificate. What it says about who somebody is counts only then. */
+  readonly verified: boolean;
 }
 
 export interface KubeconfigFault {
@@ -78,7 +80,11 @@ export function parseUntrustedKubeconfig(text: string): UntrustedKubeconfig {
   const toCluster = cluster === undefined ? undefined : readCluster(cluster, fail, (path, message) => warnings.push({ path, message }));
   const asUser = user === undefined ? undefined : readUser(user, fail);
   if (faults.length > 0 || toCluster === undefined || asUser === undefined) return { faults, warnings };
-  return { access: { server: toCluster.server, options: { ...toCluster.options, ...asUser } }, faults, warnings };
+  return {
+    access: { server: toCluster.server, options: { ...toCluster.options, ...asUser }, verified: toCluster.verified },
+    faults,
+    warnings,
+  };
 }
 
 type Fail = (path: string, message: string) => undefined;
@@ -132,7 +138,7 @@ function readCluster(
   { path, value }: Entry,
   fail: Fail,
   warn: Fail | ((path: string, message: string) => unknown),
-): { readonly server: string; readonly options: RequestOptions } | undefined {
+): UntrustedAccess | undefined {
   const server = value['server'];
   const url = typeof server === 'string' && URL.canParse(server) ? new URL(server) : undefined;
   if (
@@ -153,10 +159,11 @@ function readCluster(
   if (unverified)
     warn(
       `${path}.insecure-skip-tls-verify`,
-      'whoever is on the way can be this cluster, and prove any identity; give certificate-authority-data',
+      'whoever is on the way can be this cluster and name endpoints, so that its tokens prove nothing here; give certificate-authority-data',
     );
   return {
     server: url.href,
+    verified: url.protocol === 'https:' && !unverified,
     options: {
       ...(ca !== undefined && { ca }),
       ...(servername !== undefined && { servername }),

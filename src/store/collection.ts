@@ -483,10 +483,15 @@ export class Derived<I, V> extends Base<V> implements Stage {
         }
         const entry = batch[i] as Entry<I, V>;
         if (this.entries.get(entry.key) !== entry) continue;
-        entry.refresh();
-        const before = entry.shown;
-        entry.shown = entry.peek();
-        if (entry.shown !== before) this.emit(entry.key, entry.shown, before);
+        try {
+          entry.refresh();
+          const before = entry.shown;
+          entry.shown = entry.peek();
+          if (entry.shown !== before) this.emit(entry.key, entry.shown, before);
+        } catch (error) {
+          this.queueNow = [...batch.slice(i + 1), ...this.queueNow];
+          throw error;
+        }
       }
     }
     return true;

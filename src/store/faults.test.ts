@@ -79,3 +79,18 @@ test('what is read without being declared is late by a flush at most, and no lis
   }
   expect(heard).toEqual([10, 20, 30]);
 });
+
+test('what stands behind a fault of a listener in a flush is refreshed with the next one', () => {
+  const graph = new Graph();
+  const source = numbers(graph);
+  const derived = new Derived({ name: 'd', from: source, compute: (_key, own) => own + 1, equals: Object.is });
+  let faults = 1;
+  derived.listen((key) => {
+    if (key === 'b' && faults-- > 0) throw new Error('a fault of ours');
+  });
+  for (const [i, key] of ['a', 'b', 'c'].entries()) source.set(key, i);
+  expect(() => graph.flush()).toThrow('a fault of ours');
+  expect(graph.dirty).toBe(true);
+  graph.flush();
+  expect(['a', 'b', 'c'].map((key) => derived.peek(key))).toEqual([1, 2, 3]);
+});

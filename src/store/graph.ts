@@ -167,7 +167,13 @@ export class Graph {
         for (const stage of set) {
           set.delete(stage);
           this.queued--;
-          while (!stage.drain(pause)) yield;
+          try {
+            while (!stage.drain(pause)) yield;
+          } catch (error) {
+            // What is left of it is for the next flush.
+            this.enqueue(stage);
+            throw error;
+          }
           if (pause()) yield;
         }
       }

@@ -30,6 +30,11 @@ export class DeltaProxy implements Disposable {
     this.#send({ typeUrl: listenerType });
   }
 
+  /** Asks for these resources of a type too; of virtual hosts for those of the tables that it has. */
+  ask(typeUrl: TypeUrl, ...resourceNamesSubscribe: readonly string[]): void {
+    this.#send({ typeUrl, resourceNamesSubscribe: [...resourceNamesSubscribe] });
+  }
+
   /** From now on every response of the type, with gRPC's code of the refusal. */
   refuse(type: TypeUrl, code: number, message: string): void {
     this.#refusals.set(type, { code, message });

@@ -73,14 +73,20 @@ function serviceSpec(random: Random, namespace: string, app: string, step: numbe
     { name: 'https', port: 443 },
     { name: 'http-alt', port: 8000, targetPort: 'named' },
   ]);
+  const kind = random(5);
   return {
-    ...(random(5) === 0 ? { clusterIP: 'None' } : { clusterIP: address }),
+    ...(kind === 0 ? { clusterIP: 'None' } : kind === 1 ? externalName(step) : { clusterIP: address }),
     ...(step % 7 === 3 ? { trafficDistribution: 'PreferClose' } : {}),
     ...(step % 7 === 5 ? { trafficDistribution: 'PreferSameNode' } : {}),
     ...(step % 11 === 5 ? { internalTrafficPolicy: 'Local' } : {}),
     selector: { app },
     ports: ports.length === 0 ? [{ name: 'http', port: 80 }] : ports,
   };
+}
+
+/** A name outside of the mesh, which DNS resolves, or another name of a service of the mesh. */
+function externalName(step: number): object {
+  return { type: 'ExternalName', externalName: step % 2 === 0 ? 'outside.example.org' : 'x.b.svc.cluster.local' };
 }
 
 function serviceEntrySpec(random: Random, app: string): object {

@@ -2,6 +2,7 @@
  * After each random edit of a random mesh every part equals a translation from scratch, and what each stream holds, delta and state of the world, with
  * reconnects, slow readers and refusals, equals its parts.
  */
+import { setImmediate } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import type { ConfigObject } from '../../src/apis/object.ts';
 import { keyOf } from '../../src/apis/object.ts';
@@ -82,38 +83,35 @@ function settle(world: World, clients: readonly Client[]): void {
 
 /** Of what its parts have, what the client asks for. Held back resources are left out on both sides. */
 function compare(client: Client, label: string): void {
-  const { subscription } = client.stream;
-  const view = new PartsView(subscription.parts);
-  const heldBack = (type: string): ReadonlySet<string> => new Set(client.stream.types.get(type)?.heldBack ?? []);
-  const wanted = (type: string, only: (name: string) => boolean): Record<string, string> =>
-    Object.fromEntries(
-      [...view.resources(type)]
-        .filter((r) => only(r.name) && !heldBack(type).has(r.name))
-        .map((r) => [r.name, r.version])
-        .sort(([a = ''], [b = '']) => (a < b ? -1 : 1)),
-    );
-  const held = (type: string, only: (name: string) => boolean): Record<string, string> =>
-    Object.fromEntries(
-      [...client.envoy.versions(type)].filter(([name]) => only(name) && !heldBack(type).has(name)).sort(([a], [b]) => (a < b ? -1 : 1)),
-    );
-  const all = (): boolean => true;
-  expect(client.envoy.violations, label).toEqual([]);
-  expect(held(clusterType, all), `${label} clusters`).toEqual(wanted(clusterType, all));
-  expect(held(listenerType, all), `${label} listeners`).toEqual(wanted(listenerType, all));
-  const present = (name: string): boolean => view.find(endpointType, name) !== undefined && client.envoy.versions(clusterType).has(name);
-  expect(held(endpointType, present), `${label} endpoints`).toEqual(wanted(endpointType, present));
-  const asked = new Set(
-    [...view.resources(listenerType)].filter((l) => !heldBack(listenerType).has(l.name)).flatMap((l) => routesOf(l.bytes)),
-  );
+  const { envoy, stream, protocol } = client;
+  const view = new PartsView(stream.subscription.parts);
+  const heldBack = (type: string): ReadonlySet<string> => new Set(stream.types.get(type)?.heldBack);
+  const same = (type: string, what: string, isMeant: (name: string) => boolean = () => true): void => {
+    const without = heldBack(type);
+    const isCompared = (name: string): boolean => isMeant(name) && !without.has(name);
+    const wanted = [...view.resources(type)].filter(({ name }) => isCompared(name)).map(({ name, version }) => [name, version]);
+    const held = [...envoy.versions(type)].filter(([name]) => isCompared(name));
+    // Over the state of the world a table travels whole: its version is not that of the table without its hosts.
+    const of = (all: readonly string[][]): unknown =>
+      protocol === 'sotw' && type === routeType ? new Set(all.map(([name]) => name)) : Object.fromEntries(all);
+    expect(of(held), `${label} ${what}`).toEqual(of(wanted));
+  };
+  expect(envoy.violations, label).toEqual([]);
+  same(clusterType, 'clusters');
+  same(listenerType, 'listeners');
+  // Of a cluster that is held back the client has another version, which may take no endpoints from here.
+  const clustersHeldBack = heldBack(clusterType);
+  const hasCluster = (name: string): boolean =>
+    clustersHeldBack.has(name) ? envoy.asksFor(endpointType, name) : envoy.versions(clusterType).has(name);
+  same(endpointType, 'endpoints', (name) => view.find(endpointType, name) !== undefined && hasCluster(name));
+  const listenersHeldBack = heldBack(listenerType);
+  const asked = new Set([...view.resources(listenerType)].filter((l) => !listenersHeldBack.has(l.name)).flatMap((l) => routesOf(l.bytes)));
   const table = (name: string): boolean => asked.has(name) && view.find(routeType, name) !== undefined;
-  expect(Object.keys(held(routeType, table)), `${label} tables`).toEqual(Object.keys(wanted(routeType, table)));
-  if (client.protocol === 'sotw') return;
-  expect(held(routeType, table), `${label} tables`).toEqual(wanted(routeType, table));
-  const host = (name: string): boolean => table(name.slice(0, name.indexOf('/')));
-  expect(held(virtualHostType, host), `${label} hosts`).toEqual(wanted(virtualHostType, host));
+  same(routeType, 'tables', table);
+  if (protocol === 'delta') same(virtualHostType, 'hosts', (name) => table(name.slice(0, name.indexOf('/'))));
 }
 
-function run(seed: number, edits: number, mayRefuse: boolean): number {
+async function run(seed: number, edits: number, mayRefuse: boolean): Promise<number> {
   const random = randomOf(seed);
   const world = new World(random(2) === 0 ? 20_000 : 1 << 22);
   const refused = new Set<string>();
@@ -148,6 +146,8 @@ function run(seed: number, edits: number, mayRefuse: boolean): number {
       else if (dice === 1) client.slow = !client.slow;
       else client.deliver(random(5));
     }
+    // What weak references point to, as the parts of `scratch`, lives until the end of a turn.
+    await setImmediate();
     if (step % 10 !== 0) continue;
     settle(world, clients);
     for (const client of clients) compare(client, `seed ${seed} step ${step} ${client.protocol} ${client.node.id}`);
@@ -155,10 +155,48 @@ function run(seed: number, edits: number, mayRefuse: boolean): number {
   return refused.size;
 }
 
-test.each([1, 2, 3, 4, 5])('seed %i: 200 random edits, all accepted', (seed) => {
-  run(seed, 200, false);
+test.each([1, 2, 3, 4, 5])('seed %i: 120 random edits, all accepted', async (seed) => {
+  await run(seed, 120, false);
 });
 
-test.each([11, 12, 13])('seed %i: 100 random edits, some of whose resources delta clients refuse', (seed) => {
-  expect(run(seed, 100, true)).toBeGreaterThan(0);
+test.each([11, 12, 13])('seed %i: 100 random edits, some of whose resources delta clients refuse', async (seed) => {
+  expect(await run(seed, 100, true)).toBeGreaterThan(0);
+});
+
+test('a client that refuses a cluster as EDS keeps it as DNS, without endpoints from here, until the cluster is another', () => {
+  const world = new World(1 << 22);
+  const isRefused = new Set<string>();
+  const client = new Client(world.hub, nodeOf('x-0', 'a'), 'delta', ({ type, name, version }) => {
+    if (type !== clusterType || !name.includes('x.istio-system.')) return undefined;
+    return isRefused.has(version) ? 'semantic' : undefined;
+  });
+  const service = (spec: object): void => {
+    world.snapshot.objects.put({
+      kind: 'Service',
+      apiVersion: 'v1',
+      namespace: 'istio-system',
+      name: 'x',
+      labels: {},
+      annotations: {},
+      origin: { file: 'x.yaml', line: 1 },
+      spec: { ...spec, ports: [{ name: 'http', port: 80 }] },
+    });
+    world.snapshot.flush();
+  };
+  const cluster = 'outbound|80||x.istio-system.svc.cluster.local';
+  const version = (): string => new PartsView(client.stream.subscription.parts).find(clusterType, cluster)?.version ?? '';
+  service({ type: 'ExternalName', externalName: 'outside.example.org' });
+  client.connect();
+  const dns = version();
+  settle(world, [client]);
+  service({ clusterIP: '10.3.0.1', selector: { app: 'x' } });
+  isRefused.add(version());
+  settle(world, [client]);
+  expect(client.stream.types.get(clusterType)?.heldBack).toEqual([cluster]);
+  expect([client.envoy.versions(clusterType).get(cluster), client.envoy.asksFor(endpointType, cluster)]).toEqual([dns, false]);
+  compare(client, 'refused');
+  service({ clusterIP: '10.3.0.1', selector: { app: 'x' }, trafficDistribution: 'PreferClose' });
+  settle(world, [client]);
+  expect([client.stream.types.get(clusterType)?.heldBack, client.envoy.asksFor(endpointType, cluster)]).toEqual([[], true]);
+  compare(client, 'accepted');
 });

@@ -105,6 +105,11 @@ export class ClustersSource implements ObjectSource {
   }
 
   /** To the API server of a remote cluster; undefined for an id that no Secret names. */
+  /** Whether it is checked that the API server is that of the cluster: one that is not may not say whose a token is. */
+  isVerified(id: string): boolean {
+    return this.remotes.get(id)?.verified === true;
+  }
+
   transportOf(id: string): Transport | undefined {
     return this.remotes.get(id)?.transport;
   }

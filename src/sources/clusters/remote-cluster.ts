@@ -55,6 +55,7 @@ interface Connection {
   readonly kubeconfig: string;
   readonly server: string;
   readonly transport: Transport;
+  readonly verified: boolean;
   readonly source: KubernetesSource;
   readonly stop: AbortController;
   faults: readonly CollectionFault[];
@@ -101,6 +102,11 @@ export class RemoteCluster {
   /** To the API server of the cluster; undefined while no kubeconfig was of use. */
   get transport(): Transport | undefined {
     return (this.current ?? this.next)?.transport;
+  }
+
+  /** See `UntrustedAccess.verified`. */
+  get verified(): boolean {
+    return (this.current ?? this.next)?.verified === true;
   }
 
   update(wanted: WantedCluster): void {
@@ -196,6 +202,7 @@ export class RemoteCluster {
       kubeconfig,
       server: access.server,
       transport,
+      verified: access.verified,
       source,
       stop: new AbortController(),
       faults: [],

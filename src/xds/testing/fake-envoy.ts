@@ -79,6 +79,10 @@ export class FakeEnvoy {
     return this.#heldOf(type);
   }
 
+  asksFor(type: TypeUrl, name: string): boolean {
+    return this.#askedOf(type).has(name);
+  }
+
   /** On a new stream, the first or a later one. */
   connect(): void {
     this.#begun = new Set();
