@@ -100,6 +100,17 @@ describe('references', () => {
     expect(mesh.problems()).toEqual(['VirtualService/a/a-young spec.hosts[0] Conflict']);
   });
 
+  it('a label of lazy mode without a meaning, until it has one', () => {
+    const labelled = (word: string): ConfigObject => ({
+      ...object('WorkloadEntry', 'w', { address: '1.2.3.4' }),
+      labels: { 'mizzen.io/lazy': word },
+    });
+    const mesh = watch([labelled('yes')]);
+    expect(mesh.problems()).toEqual(['WorkloadEntry/a/w metadata.labels["mizzen.io/lazy"] Invalid']);
+    mesh.put(labelled('false'));
+    expect(mesh.problems()).toEqual([]);
+  });
+
   it('a subset that an older rule for the host has too', () => {
     const subsets = (...names: string[]): object => ({
       host: 'reviews',

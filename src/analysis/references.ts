@@ -1,8 +1,9 @@
-/** What objects name and nobody has: hosts, ports, subsets and gateways, and rules of which another one has taken the host. */
+/** What objects name and nobody has: hosts, ports, subsets and gateways, rules of which another one has taken the host, and labels without a meaning. */
 import { byAge, keyOf, type ConfigObject, type ObjectKey } from '../apis/object.ts';
 import type { Problem } from '../apis/problem.ts';
 import { fieldPath, indexPath } from '../lib/path.ts';
 import type { Mesh } from '../mesh/mesh.ts';
+import { lazyLabelProblems } from './lazy-labels.ts';
 import type { MeshDestinationRule, MeshVirtualService } from '../mesh/model.ts';
 import { Derived } from '../store/collection.ts';
 
@@ -37,7 +38,7 @@ export class References {
       equals,
       onFault,
     });
-    for (const collection of [routes, rules]) {
+    for (const collection of [routes, rules, ...lazyLabelProblems(mesh, onFault)]) {
       collection.listen((key, now) => {
         if (now === undefined || now.length === 0) this.byPlace.delete(`${collection.name}|${key}`);
         else this.byPlace.set(`${collection.name}|${key}`, now);

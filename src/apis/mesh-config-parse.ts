@@ -139,6 +139,10 @@ function checkValues(spec: MeshConfigSpec, report: Report): void {
   ] as const) {
     if (name !== undefined && (name.length > 253 || !domain.test(name))) report(path, `must be a domain name; found ${quote(name)}`);
   }
+  const lazy = spec.defaultConfig?.proxyMetadata?.['MIZZEN_LAZY'];
+  if (lazy !== undefined && lazy !== 'true' && lazy !== 'false') {
+    report('defaultConfig.proxyMetadata.MIZZEN_LAZY', `must be "true" or "false"; found ${quote(lazy)}`);
+  }
   const address = spec.defaultConfig?.discoveryAddress;
   const port = Number(/:(\d{1,5})$/.exec(address ?? '')?.[1]);
   if (address !== undefined && !(port > 0 && port <= 65535)) {

@@ -22,6 +22,7 @@ import { serviceEndpoints, sameEndpoints, type ServiceEndpoints } from './endpoi
 import { Extensions } from './extensions.ts';
 import { hostCandidates } from '../lib/host.ts';
 import { firstPair, matchesLabels } from '../lib/labels.ts';
+import { isLazy, lazyLabel, lazyMetadata } from './lazy.ts';
 import { nodeLabel } from './locality.ts';
 import type {
   Locality,
@@ -115,6 +116,8 @@ export class Mesh {
   private readonly peerAuthenticationBySelector: Index<PeerAuthentication>;
   private readonly sidecarsBySelector: Index<Sidecar>;
   private readonly extensions: Extensions;
+  /** What the label of lazy mode says, of namespaces that have it. */
+  private readonly lazyNamespaces: Derived<Namespace, string>;
   private readonly distributions: Derived<Namespace, string>;
   private readonly fromEntries: Derived<ServiceEntry, readonly Service[]>;
   private readonly mergedRules: MemoTable<MeshDestinationRule | undefined>;
@@ -138,6 +141,15 @@ export class Mesh {
         name: 'namespaceTrafficDistributions',
         from: kinds.Namespace,
         compute: (_k, o) => o.annotations[trafficDistributionAnnotation],
+        equals: Object.is,
+        onFault,
+      });
+    this.lazyNamespaces =
+      like?.lazyNamespaces ??
+      new Derived<Namespace, string>({
+        name: 'lazyNamespaces',
+        from: kinds.Namespace,
+        compute: (_k, o) => o.labels[lazyLabel],
         equals: Object.is,
         onFault,
       });
@@ -340,6 +352,12 @@ export class Mesh {
   /** Whether endpoints are preferred by a label that the client has, somewhere in the mesh. Recorded. */
   comparesLabel(key: string): boolean {
     return this.failoverLabels.has(key) || (this.objects.meshConfig().localityLbSetting.failoverPriority ?? []).includes(key);
+  }
+
+  /** Whether a workload is to be in lazy mode. `label`: what its own label says. Recorded. */
+  isLazy(namespace: string, label: string | undefined): boolean {
+    const ofMesh = this.objects.meshConfig().defaultConfig.proxyMetadata[lazyMetadata];
+    return isLazy(label, this.lazyNamespaces.get(`/${namespace}${inCluster(this.cluster)}`), ofMesh);
   }
 
   /** The network of a proxy that says nothing of its own: that of the cluster from which the mesh is seen. Recorded. */

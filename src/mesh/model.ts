@@ -193,6 +193,8 @@ export interface Proxy {
   readonly cluster?: string;
   readonly interceptionMode: InterceptionMode;
   readonly capabilities: Capabilities;
+  /** It can ask for virtual hosts and clusters on demand: it has the filter, and the stream is a delta one. */
+  readonly onDemand: boolean;
   /** Its agent answers DNS by the name table: metadata DNS_CAPTURE, or ENABLE_DNS_SERVER of a gateway. */
   readonly nameTable: boolean;
   /** Port of the HTTP proxy listener, from metadata HTTP_PROXY_PORT or the mesh. */

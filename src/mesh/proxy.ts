@@ -2,6 +2,8 @@
 import type { InterceptionMode, Locality, Proxy } from './model.ts';
 import { noLocality } from './model.ts';
 
+const onDemandFilter = 'envoy.filters.http.on_demand';
+
 /** The part of a node that is read; see WIRE facts of istiod: `type~ip~name.namespace~domain` and metadata whose values are strings. */
 export interface NodeFacts {
   readonly id: string;
@@ -46,6 +48,7 @@ export function parseProxy(node: NodeFacts): Proxy | { readonly invalid: string 
       // Only pilot-agent says this, the file name of its socket. Without it secrets come over ADS, which an agent passes on as well.
       ...(text(node.metadata['WORKLOAD_IDENTITY_SOCKET_FILE']) !== undefined && { secrets: 'agent' as const }),
     },
+    onDemand: type === 'sidecar' && node.extensions?.has(onDemandFilter) === true,
     nameTable: isTrue(node.metadata['DNS_CAPTURE']) || isTrue(node.metadata['ENABLE_DNS_SERVER']),
     ...(Number.isInteger(httpProxyPort) && httpProxyPort > 0 && httpProxyPort < 65536 ? { httpProxyPort } : {}),
   };

@@ -9,14 +9,18 @@ import { isHttp } from '../mesh/model.ts';
 import { hostOfException } from '../mesh/visibility.ts';
 import { KeySet } from '../store/keys.ts';
 import { listenerType, routeType, virtualHostType } from '../wire/types.ts';
-import { buildSharedTable } from './outbound-listeners.ts';
+import type { OnDemandLists } from './on-demand.ts';
+import { buildSharedOnDemandTable, buildSharedTable } from './outbound-listeners.ts';
 import { SnapshotPart, type Touched } from './part.ts';
 import type { SidecarPart } from './sidecar.ts';
+import type { ResourceLists } from './table.ts';
 import { resourceLists, type Scope, type Translation } from './translation.ts';
 import { domainsOf, objectsIn, routeContext } from './virtual-hosts.ts';
 
 export class HttpProxyPart extends SnapshotPart {
   private readonly disposables: { dispose(): void }[];
+  private readonly makeOnDemand: () => OnDemandLists;
+  private onDemandLists: OnDemandLists | undefined;
 
   /** `within`: only hosts that this part has. */
   constructor(
@@ -34,11 +38,13 @@ export class HttpProxyPart extends SnapshotPart {
       .addBucket(visibility.hostsByVisibility, 'public')
       .addBucket(visibility.exceptionsByScope, `${scope.namespace}#clusters`, hostOfException);
     const reads = [mesh.endpoints, mesh.virtualServices, mesh.destinationRules, ...(within === undefined ? [] : [within.clusters])];
-    const listener = resourceLists<string>(t, `${id} listener`, only, [], (_key, problems) => {
-      const config = mesh.objects.meshConfig();
-      const built = buildHttpProxyListener({ mesh: config, ...outboundLogs(config) }, port);
-      return [t.encoder.encode(ListenerSchema, built.name, built, [], problems)];
-    });
+    const listenerLists = (name: string, onDemand: boolean): ResourceLists<string> =>
+      resourceLists<string>(t, `${id} ${name}`, only, [], (_key, problems) => {
+        const config = mesh.objects.meshConfig();
+        const built = buildHttpProxyListener({ mesh: config, ...outboundLogs(config) }, port, onDemand);
+        return [t.encoder.encode(ListenerSchema, built.name, built, [], problems)];
+      });
+    const listener = listenerLists('listener', false);
     const table = resourceLists<string>(t, `${id} table`, only, [], (_key, problems) => [
       buildSharedTable(t, httpProxyTable, problems, within?.policy()),
     ]);
@@ -64,6 +70,19 @@ export class HttpProxyPart extends SnapshotPart {
     });
     this.disposables = [listener, table, virtualHosts, only, hosts];
     this.follow(listenerType, listener).follow(routeType, table).follow(virtualHostType, virtualHosts);
+    this.makeOnDemand = () => {
+      const listeners = listenerLists('on-demand listener', true);
+      const tables = resourceLists<string>(t, `${id} on-demand table`, only, [], (_key, problems) => [
+        buildSharedOnDemandTable(t, httpProxyTable, problems),
+      ]);
+      this.disposables.push(listeners, tables);
+      return { listeners: [listeners], routes: [tables], clusters: [], endpoints: [] };
+    };
+  }
+
+  /** For proxies in lazy mode; made when the first of them comes. */
+  onDemand(): OnDemandLists {
+    return (this.onDemandLists ??= this.makeOnDemand());
   }
 
   override dispose(): void {

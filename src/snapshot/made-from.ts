@@ -15,7 +15,7 @@ export class MadeFrom {
   private readonly objects: Objects;
   private readonly parts: Parts;
   /** Where the entries of a collection go; made anew when parts have come or gone. */
-  private homes = new Map<object, Home>();
+  private homes = new Map<object, Home[]>();
   private revision = -1;
 
   constructor(objects: Objects, parts: Parts) {
@@ -28,15 +28,17 @@ export class MadeFrom {
     this.refresh();
     const names = new Map<SnapshotPart, Map<TypeUrl, Set<string>>>();
     for (const { collection, key } of this.objects.madeFrom(object)) {
-      const home = this.homes.get(collection);
-      const list = home === undefined ? undefined : (collection as ResourceLists).peek(key);
-      if (home === undefined || list === undefined) continue;
-      let types = names.get(home.part);
-      if (types === undefined) names.set(home.part, (types = new Map()));
-      let ofType = types.get(home.type);
-      if (ofType === undefined) types.set(home.type, (ofType = new Set()));
-      for (const { name } of list.resources) ofType.add(name);
-      for (const name of list.hidden) ofType.add(name);
+      const homes = this.homes.get(collection);
+      const list = homes === undefined ? undefined : (collection as ResourceLists).peek(key);
+      if (homes === undefined || list === undefined) continue;
+      for (const home of homes) {
+        let types = names.get(home.part);
+        if (types === undefined) names.set(home.part, (types = new Map()));
+        let ofType = types.get(home.type);
+        if (ofType === undefined) types.set(home.type, (ofType = new Set()));
+        for (const { name } of list.resources) ofType.add(name);
+        for (const name of list.hidden) ofType.add(name);
+      }
     }
     return [...names].flatMap(([part, types]) =>
       [...types].flatMap(([type, ofType]) => {
@@ -51,6 +53,12 @@ export class MadeFrom {
     if (this.revision === this.parts.revision) return;
     this.revision = this.parts.revision;
     this.homes = new Map();
-    for (const part of this.parts.values()) for (const [collection, type] of part.followed) this.homes.set(collection, { part, type });
+    for (const part of this.parts.values()) {
+      for (const [collection, type] of part.followed) {
+        const homes = this.homes.get(collection);
+        if (homes === undefined) this.homes.set(collection, [{ part, type }]);
+        else homes.push({ part, type });
+      }
+    }
   }
 }

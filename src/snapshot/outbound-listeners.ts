@@ -14,10 +14,11 @@ import { outboundLogs } from '../envoy/filters/outbound-logs.ts';
 import {
   buildOutboundListener,
   buildVirtualOutbound as virtualOutbound,
+  type OutboundListener,
   type OutboundListenerContext,
 } from '../envoy/listeners/outbound.ts';
 import type { OutboundTcpChain } from '../envoy/listeners/outbound-chain.ts';
-import { buildPortTable } from '../envoy/routes/table.ts';
+import { buildOnDemandTable, buildPortTable } from '../envoy/routes/table.ts';
 import { isHttp, isTls } from '../mesh/model.ts';
 import { clusterName } from '../mesh/names.ts';
 import { protocolOf } from '../mesh/protocol.ts';
@@ -60,6 +61,7 @@ export function buildSlotListener(
   sources: readonly SlotSource[],
   problems: Problem[],
   policy: UnknownPolicy = meshPolicy(t),
+  onDemand = false,
 ): Encoded {
   const at = listener.lastIndexOf('_');
   const address = listener.slice(0, at);
@@ -76,10 +78,15 @@ export function buildSlotListener(
     address,
     port,
     bindToPort: false,
-    ...(http ? { http: { route: first === undefined ? String(port) : routeTable(first) } } : {}),
+    ...(http ? { http: httpOf(first === undefined ? String(port) : routeTable(first), first === undefined, onDemand) } : {}),
     tcp: [...sniffed, ...bytes].map((slot) => chain(t, slot, shared, namespace)),
   });
   return t.encoder.encode(ListenerSchema, listener, built, objects, problems);
+}
+
+/** `hasHosts`: the table's virtual hosts are resources of their own. */
+function httpOf(route: string, hasHosts: boolean, onDemand: boolean): NonNullable<OutboundListener['http']> {
+  return { route, ...(onDemand && { onDemand: hasHosts ? 'hosts' : 'clusters' }) };
 }
 
 function chain(t: Translation, slot: Slot, shared: boolean, namespace: string | undefined): OutboundTcpChain {
@@ -132,6 +139,7 @@ export function buildBoundListener(
   source: Pick<SlotSource, 'slots'> & { readonly slotsByPort: Index<readonly Slot[]> },
   problems: Problem[],
   policy: UnknownPolicy,
+  onDemand = false,
 ): Encoded {
   const port = listener.port?.number ?? 0;
   const address = listener.bind !== undefined && listener.bind !== '' ? listener.bind : '127.0.0.1';
@@ -160,7 +168,7 @@ export function buildBoundListener(
     address,
     port,
     bindToPort: true,
-    ...(http ? { http: { route: String(port) } } : {}),
+    ...(http ? { http: httpOf(String(port), true, onDemand) } : {}),
     tcp: bytes.map((slot) => chain(t, { ...slot, destinations: [] }, true, sidecar.namespace)),
   });
   return t.encoder.encode(ListenerSchema, name, { ...built, name }, [keyOf(sidecar)], problems);
@@ -174,6 +182,11 @@ export function buildSharedTable(
   { mesh, objects }: UnknownPolicy = meshPolicy(t),
 ): Encoded {
   return t.encoder.encode(RouteConfigurationSchema, port, buildPortTable(port, mesh), objects, problems, { vhds: true });
+}
+
+/** The same table for proxies in lazy mode. What its catch-all would do, hosts do that are made for the names that nobody has. */
+export function buildSharedOnDemandTable(t: Translation, port: string, problems: Problem[]): Encoded {
+  return t.encoder.encode(RouteConfigurationSchema, port, buildOnDemandTable(port), [], problems, { vhds: true });
 }
 
 export function buildVirtualOutbound(t: Translation, problems: Problem[], { mesh, objects }: UnknownPolicy = meshPolicy(t)): Encoded {

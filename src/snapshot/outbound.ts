@@ -7,11 +7,19 @@ import { hostOfException, labelScope } from '../mesh/visibility.ts';
 import { slotsOf, type Slot } from '../mesh/slots.ts';
 import { Derived, type Index, type KeySource } from '../store/collection.ts';
 import { KeySet } from '../store/keys.ts';
+import type { EncodedResource } from '../wire/resource.ts';
 import { clusterType, endpointType, listenerType, routeType, virtualHostType } from '../wire/types.ts';
 import { hostClusters, hostEndpoints } from './hosts.ts';
-import { buildSlotListener, buildSpecialClusters, buildSharedTable, buildVirtualOutbound } from './outbound-listeners.ts';
+import { clustersOfChains, type OnDemandLists } from './on-demand.ts';
+import {
+  buildSharedOnDemandTable,
+  buildSharedTable,
+  buildSlotListener,
+  buildSpecialClusters,
+  buildVirtualOutbound,
+} from './outbound-listeners.ts';
 import { SnapshotPart, type Touched } from './part.ts';
-import type { ResourceLists } from './table.ts';
+import { noResources, type ResourceLists } from './table.ts';
 import { resourceLists, type Scope, type Translation } from './translation.ts';
 import { hostTables, hostVirtualHosts } from './virtual-hosts.ts';
 
@@ -22,6 +30,13 @@ interface Ports {
   /** Recorded. */
   all(): Iterable<number>;
   readonly level: number;
+}
+
+/** What the part of a namespace leaves out where it is the same. */
+interface OnDemandLevels {
+  readonly listeners: ResourceLists<string>;
+  readonly tables: ResourceLists<string>;
+  readonly clusters: ResourceLists<string>;
 }
 
 export class OutboundPart extends SnapshotPart {
@@ -39,6 +54,8 @@ export class OutboundPart extends SnapshotPart {
   readonly coveredByListener: Index<readonly Slot[]>;
   readonly httpPorts: Ports;
   private readonly disposables: { dispose(): void }[] = [];
+  private readonly makeOnDemand: () => OnDemandLists & { readonly own: OnDemandLevels };
+  private onDemandLists: ReturnType<OutboundPart['makeOnDemand']> | undefined;
 
   constructor(t: Translation, id: string, scope: Scope, touched: Touched, below?: OutboundPart) {
     super(id, touched);
@@ -127,19 +144,13 @@ export class OutboundPart extends SnapshotPart {
     const listenerKeys = own(new KeySet(mesh.graph, [this.slots, covered]))
       .addLists(this.slots, names)
       .addLists(covered, names);
+    const sources = below === undefined ? [this] : [below, this];
+    const listenerReads = [this.slots, covered, ...(below === undefined ? [] : [below.slots])];
     this.listeners = lists(
       'listeners',
       listenerKeys,
-      [this.slots, covered, ...(below === undefined ? [] : [below.slots])],
-      (listener, problems) => [
-        buildSlotListener(
-          t,
-          namespace,
-          listener,
-          [below, this].filter((p) => p !== undefined),
-          problems,
-        ),
-      ],
+      listenerReads,
+      (listener, problems) => [buildSlotListener(t, namespace, listener, sources, problems)],
       below?.listeners,
     );
     const ports = own(new KeySet(mesh.graph, [this.slots])).addLists(this.slots, httpPortsOf);
@@ -151,17 +162,55 @@ export class OutboundPart extends SnapshotPart {
       .follow(routeType, this.hostTables)
       .follow(routeType, this.sharedTables)
       .follow(virtualHostType, this.virtualHosts);
+    const forAll: { listeners: ResourceLists<string>[]; clusters: ResourceLists<string>[] } = { listeners: [], clusters: [] };
     if (below === undefined) {
       const fixed = own(new KeySet(mesh.graph, [])).addFixed(one);
-      this.follow(
-        listenerType,
-        lists('virtualOutbound', fixed, [], (_all, problems) => [buildVirtualOutbound(t, problems)]),
-      );
-      this.follow(
-        clusterType,
-        lists('specialClusters', fixed, [], (_all, problems) => buildSpecialClusters(t, problems)),
-      );
+      forAll.listeners.push(lists('virtualOutbound', fixed, [], (_all, problems) => [buildVirtualOutbound(t, problems)]));
+      forAll.clusters.push(lists('specialClusters', fixed, [], (_all, problems) => buildSpecialClusters(t, problems)));
+      for (const list of forAll.listeners) this.follow(listenerType, list);
+      for (const list of forAll.clusters) this.follow(clusterType, list);
     }
+    this.makeOnDemand = () => {
+      const under = below?.onDemand().own;
+      const listeners = lists(
+        'on-demand listeners',
+        listenerKeys,
+        listenerReads,
+        (listener, problems) => [buildSlotListener(t, namespace, listener, sources, problems, undefined, true)],
+        under?.listeners,
+      );
+      const tables = lists('on-demand tables', ports, [], (port, problems) => [buildSharedOnDemandTable(t, port, problems)], under?.tables);
+      const clusters = lists(
+        'clusters of chains',
+        clusterHosts,
+        [this.slots, this.clusters, ...(below === undefined ? [] : [below.clusters])],
+        (host) => {
+          const names = clustersOfChains(this.slots.get(host) ?? []);
+          return names.size === 0 ? [] : this.clustersOf(host, below).filter(({ name }) => names.has(name));
+        },
+        under?.clusters,
+      );
+      return {
+        own: { listeners, tables, clusters },
+        listeners: [listeners, ...forAll.listeners],
+        routes: [this.hostTables, tables],
+        clusters: [clusters, ...forAll.clusters],
+        endpoints: [this.endpoints],
+      };
+    };
+  }
+
+  /** For proxies in lazy mode; made when the first of them comes. */
+  onDemand(): ReturnType<OutboundPart['makeOnDemand']> {
+    return (this.onDemandLists ??= this.makeOnDemand());
+  }
+
+  /** As seen with the part below. Recorded. */
+  private clustersOf(host: string, below: OutboundPart | undefined): readonly EncodedResource[] {
+    const here = this.clusters.get(host) ?? noResources;
+    const lower = below?.clusters.get(host)?.resources ?? [];
+    const replaced = new Set([...here.hidden, ...here.resources.map(({ name }) => name)]);
+    return [...lower.filter(({ name }) => !replaced.has(name)), ...here.resources];
   }
 
   private portsOf(t: Translation, own: <D extends { dispose(): void }>(d: D) => D, below: OutboundPart | undefined): Ports {

@@ -1,5 +1,6 @@
 /** Which parts a proxy needs, from what it is and what the mesh says of it. */
 import { inCluster } from '../apis/object.ts';
+import { lazyLabel } from '../mesh/lazy.ts';
 import type { Mesh } from '../mesh/mesh.ts';
 import type { Locality, Proxy, Workload } from '../mesh/model.ts';
 import type { Visibility } from '../mesh/visibility.ts';
@@ -34,6 +35,8 @@ export type Plan =
       readonly sidecar: SidecarScope | undefined;
       readonly inbound: WorkloadScope;
       readonly httpProxyPort: number | undefined;
+      /** Virtual hosts and clusters only when the proxy asks for them. */
+      readonly lazy: boolean;
       readonly nameTable: boolean;
       readonly families: Families | undefined;
       readonly cluster: string | undefined;
@@ -89,6 +92,7 @@ export function planFor(mesh: Mesh, visibility: Visibility, proxy: Proxy): Plan 
         }
       : undefined,
     httpProxyPort: proxyPort > 0 ? proxyPort : undefined,
+    lazy: proxy.onDemand && mesh.isLazy(proxy.namespace, labels[lazyLabel]),
     nameTable: proxy.nameTable,
     families,
     cluster: mesh.cluster,

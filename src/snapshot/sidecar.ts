@@ -11,9 +11,12 @@ import { KeySet } from '../store/keys.ts';
 import type { EncodedResource } from '../wire/resource.ts';
 import { clusterType, endpointType, listenerType, routeType, virtualHostType } from '../wire/types.ts';
 import { routeOf } from './table.ts';
+import type { Encoded } from './hosts.ts';
+import { clustersOfChains, type OnDemandLists } from './on-demand.ts';
 import type { OutboundPart } from './outbound.ts';
 import {
   buildBoundListener,
+  buildSharedOnDemandTable,
   buildSharedTable,
   buildSlotListener,
   buildSpecialClusters,
@@ -49,6 +52,8 @@ export class SidecarPart extends SnapshotPart implements SlotSource {
   /** The mesh configuration with the Sidecar's own policy for unknown hosts, and the objects that say so. A recorded read. */
   readonly policy: () => { readonly mesh: MeshConfig; readonly objects: ObjectKey[] };
   private readonly disposables: { dispose(): void }[] = [];
+  private readonly makeOnDemand: () => OnDemandLists;
+  private onDemandLists: OnDemandLists | undefined;
 
   /** `views`: the parts of the namespace, lowest first. */
   constructor(t: Translation, id: string, scope: SidecarScope, touched: Touched, views: readonly OutboundPart[]) {
@@ -100,10 +105,8 @@ export class SidecarPart extends SnapshotPart implements SlotSource {
     this.follow(clusterType, this.clusters);
     this.endpoints = lists('endpoints', hosts, [], (host) => merged((v) => v.endpoints, host));
     this.follow(endpointType, this.endpoints);
-    this.follow(
-      routeType,
-      lists('hostTables', hosts, [], (host) => merged((v) => v.hostTables, host)),
-    );
+    const hostTables = lists('hostTables', hosts, [], (host) => merged((v) => v.hostTables, host));
+    this.follow(routeType, hostTables);
     // Membership only: what a host's resources are made from is the host's own, and the Sidecar, not all that the Sidecar names.
     const seenKeys = own(new KeySet(mesh.graph, [selection])).addLists(selection, (s) => seenAtPorts(s.hosts));
     const seen = own(new Derived<string, true>({ name: `${id} seen`, from: seenKeys, compute: () => true, onFault: t.onFault }));
@@ -136,14 +139,15 @@ export class SidecarPart extends SnapshotPart implements SlotSource {
     this.slotsByPort = this.slots.index((slots) => new Set(slots.map((s) => `${s.port}#${s.kind}`)));
     const bound = new KeySet(mesh.graph, [selection]).addLists(selection, (s) => boundListeners(s.object, scope).map(([i]) => String(i)));
     own(bound);
+    const egressListener = (index: string, problems: Problem[], onDemand: boolean): Encoded[] => {
+      const object = sidecar();
+      const listener = object?.spec.egress?.[Number(index)];
+      if (object === undefined || listener === undefined) return [];
+      return [buildBoundListener(t, listener, Number(index), object, this, problems, this.policy(), onDemand)];
+    };
     this.follow(
       listenerType,
-      lists('egressListeners', bound, [this.slots], (index, problems) => {
-        const object = sidecar();
-        const listener = object?.spec.egress?.[Number(index)];
-        if (object === undefined || listener === undefined) return [];
-        return [buildBoundListener(t, listener, Number(index), object, this, problems, this.policy())];
-      }),
+      lists('egressListeners', bound, [this.slots], (index, problems) => egressListener(index, problems, false)),
     );
     const tables = own(new KeySet(mesh.graph, [selection, this.slots]))
       .addLists(selection, (s) =>
@@ -154,23 +158,45 @@ export class SidecarPart extends SnapshotPart implements SlotSource {
       routeType,
       lists('tables', tables, [], (port, problems) => [buildSharedTable(t, port, problems, this.policy())]),
     );
-    this.follow(
-      clusterType,
-      lists('specialClusters', only, [], (_key, problems) => buildSpecialClusters(t, problems)),
-    );
-    if (captured) {
-      const listeners = own(new KeySet(mesh.graph, [this.slots])).addLists(this.slots, (slots) => new Set(slots.map((s) => s.listener)));
-      this.follow(
-        listenerType,
-        lists('listeners', listeners, [this.slots], (listener, problems) => [
-          buildSlotListener(t, scope.namespace, listener, [this], problems, this.policy()),
-        ]),
-      );
-      this.follow(
-        listenerType,
-        lists('virtualOutbound', only, [], (_key, problems) => [buildVirtualOutbound(t, problems, this.policy())]),
-      );
-    }
+    const specialClusters = lists('specialClusters', only, [], (_key, problems) => buildSpecialClusters(t, problems));
+    this.follow(clusterType, specialClusters);
+    const listeners = captured
+      ? own(new KeySet(mesh.graph, [this.slots])).addLists(this.slots, (slots) => new Set(slots.map((s) => s.listener)))
+      : undefined;
+    const slotListeners = (name: string, onDemand: boolean): ResourceLists<string>[] =>
+      listeners === undefined
+        ? []
+        : [
+            lists(name, listeners, [this.slots], (listener, problems) => [
+              buildSlotListener(t, scope.namespace, listener, [this], problems, this.policy(), onDemand),
+            ]),
+          ];
+    const virtualOutbound = captured
+      ? [lists('virtualOutbound', only, [], (_key, problems) => [buildVirtualOutbound(t, problems, this.policy())])]
+      : [];
+    for (const list of [...slotListeners('listeners', false), ...virtualOutbound]) this.follow(listenerType, list);
+    this.makeOnDemand = () => ({
+      listeners: [
+        lists('on-demand egressListeners', bound, [this.slots], (index, problems) => egressListener(index, problems, true)),
+        ...slotListeners('on-demand listeners', true),
+        ...virtualOutbound,
+      ],
+      routes: [hostTables, lists('on-demand tables', tables, [], (port, problems) => [buildSharedOnDemandTable(t, port, problems)])],
+      clusters: [
+        lists('clusters of chains', hosts, [this.slots, this.clusters], (host) => {
+          const slots = this.slots.get(host) ?? [];
+          const names = clustersOfChains(captured || slots.length === 0 ? slots : slotsOfChains(slots, sidecar(), scope));
+          return (names.size === 0 ? [] : (this.clusters.get(host)?.resources ?? [])).filter(({ name }) => names.has(name));
+        }),
+        specialClusters,
+      ],
+      endpoints: [this.endpoints],
+    });
+  }
+
+  /** For proxies in lazy mode; made when the first of them comes. */
+  onDemand(): OnDemandLists {
+    return (this.onDemandLists ??= this.makeOnDemand());
   }
 
   override dispose(): void {
@@ -188,6 +214,12 @@ function boundListeners(sidecar: Sidecar | undefined, scope: SidecarScope): [num
         listener.port?.number !== undefined &&
         (scope.interceptionMode === 'NONE' || listener.captureMode === 'NONE' || (listener.bind ?? '') !== ''),
     );
+}
+
+/** Without interception only the ports that the Sidecar binds have filter chains. */
+function slotsOfChains(slots: readonly Slot[], sidecar: Sidecar | undefined, scope: SidecarScope): readonly Slot[] {
+  const ports = new Set(boundListeners(sidecar, scope).flatMap(([, l]) => (isHttpListener(l) ? [] : [l.port?.number])));
+  return slots.filter(({ kind, port }) => (kind === 'tcp' || kind === 'tls') && ports.has(port));
 }
 
 function isHttpListener(listener: IstioEgressListener): boolean {

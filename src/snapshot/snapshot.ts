@@ -10,6 +10,7 @@ import { Derived, SourceCollection } from '../store/collection.ts';
 import { routeType, virtualHostType } from '../wire/types.ts';
 import type { Validator } from '../wire/validate.ts';
 import type { Caller, ClaimedNode, Explanation, Part, Refusal, ResourceSource, Subscription, TableChange, TypeUrl } from '../xds/source.ts';
+import { AskedPart } from './asked.ts';
 import type { Flush } from './costs/cost.ts';
 import { Encoder } from './encoder.ts';
 import { GatewayPart, type CredentialReader } from './gateway.ts';
@@ -23,6 +24,8 @@ import { LocalityPart } from './locality.ts';
 import { VantagePart, type VantageScope } from './vantage.ts';
 import { MadeFrom } from './made-from.ts';
 import { NameTablePart } from './name-table.ts';
+import { OnDemandHosts } from './on-demand-hosts.ts';
+import { OnDemandPart, type OnDemandLists } from './on-demand.ts';
 import { OutboundPart } from './outbound.ts';
 import type { SnapshotPart } from './part.ts';
 import { Parts } from './parts.ts';
@@ -78,6 +81,9 @@ export class Snapshot implements ResourceSource {
   private readonly parts = new Parts();
   private readonly proxies: SourceCollection<Proxy>;
   private readonly plans: Derived<Proxy, Plan>;
+  private readonly onDemandHosts = new OnDemandHosts();
+  /** What streams in lazy mode have asked for, by the parts that they read. */
+  private readonly askedOf = new Map<SnapshotPart, Set<AskedPart>>();
   private readonly connections = new Map<string, Connection>();
   private readonly changedPlans = new Set<string>();
   private touched: [SnapshotPart, TypeUrl, ResourceTable][] = [];
@@ -208,14 +214,15 @@ export class Snapshot implements ResourceSource {
         yield;
         turnBeganAtMs = now();
       }
-      const { changed, replanned } = step.value;
+      const { changed, asked, replanned } = step.value;
       this.changedObjects = new Set();
       const created = this.parts.takeCreated();
       this.record(objects, changed, replanned, created);
       const atMs = now();
       this.report({ beganAtMs, atMs, ms: ms + atMs - turnBeganAtMs, objects, replanned }, changed, created);
+      const all = asked.size === 0 ? changed : new Map<SnapshotPart, ReadonlySet<TypeUrl>>([...changed, ...asked]);
       // Also with nothing: streams wait for the end of what places a proxy.
-      for (const handler of this.handlers) handler(changed);
+      for (const handler of this.handlers) handler(all);
       if (objects.size > 0) for (const handler of this.objectHandlers) handler(objects);
     } finally {
       this.underWay = undefined;
@@ -266,9 +273,10 @@ export class Snapshot implements ResourceSource {
     this.touched.push([part, type, table]);
   }
 
-  open(node: ClaimedNode, caller: Caller): Subscription | Refusal {
-    const proxy = parseProxy(node);
-    if ('invalid' in proxy) return { refused: proxy.invalid };
+  open(node: ClaimedNode, caller: Caller, protocol: 'delta' | 'sotw' = 'sotw'): Subscription | Refusal {
+    const claimed = parseProxy(node);
+    if ('invalid' in claimed) return { refused: claimed.invalid };
+    const proxy = { ...claimed, onDemand: claimed.onDemand && protocol === 'delta' };
     const refused = this.options.admit(node, caller);
     if (refused !== undefined) return { refused };
     const identity = proxy.capabilities.secrets === 'agent' ? undefined : this.options.identityPart?.(caller);
@@ -367,7 +375,8 @@ export class Snapshot implements ResourceSource {
     this.connections.delete(connection.connectionId);
     this.whenSettled(() => {
       this.proxies.delete(connection.connectionId);
-      for (const part of connection.shared) this.parts.release(part);
+      connection.forget();
+      for (const part of [...connection.shared, ...connection.kept]) this.parts.release(part);
     });
     if (this.lists.size > 2 * this.connections.size + 1000)
       for (const [key, list] of this.lists) if (list.deref() === undefined) this.lists.delete(key);
@@ -401,8 +410,16 @@ export class Snapshot implements ResourceSource {
   }
 
   /** `replanned`: those that had another list of parts before. */
-  private *settle(): Generator<void, { readonly changed: Changed; readonly replanned: readonly Connection[] }> {
+  private *settle(): Generator<
+    void,
+    {
+      readonly changed: Changed;
+      readonly asked: ReadonlyMap<SnapshotPart, ReadonlySet<TypeUrl>>;
+      readonly replanned: readonly Connection[];
+    }
+  > {
     const changed: Changed = new Map();
+    const asked = new Map<SnapshotPart, ReadonlySet<TypeUrl>>();
     const moved: Connection[] = [];
     if (this.flushing) throw new Error('flush within a flush');
     this.flushing = true;
@@ -434,12 +451,55 @@ export class Snapshot implements ResourceSource {
         types.add(type);
       }
       if (changed.size > 0) this.generation++;
+      for (const part of this.askedAgain(changed, replanned)) asked.set(part, part.commit());
       this.flushing = false;
       for (const connection of replanned) connection.replanned();
     } finally {
       this.flushing = false;
     }
-    return { changed, replanned: moved };
+    return { changed, asked, replanned: moved };
+  }
+
+  /** Brings what was asked for up to date with what has changed. Returns the parts that may have something to commit. */
+  private askedAgain(changed: Changed, replanned: readonly Connection[]): ReadonlySet<AskedPart> {
+    const touched = new Set<AskedPart>();
+    for (const [part, types] of this.askedOf.size === 0 ? [] : changed) {
+      for (const asked of this.askedOf.get(part) ?? []) {
+        touched.add(asked);
+        for (const type of types) asked.sourceChanged(type, part.table(type)?.lastStep ?? new Set());
+      }
+    }
+    for (const connection of replanned) {
+      if (connection.onDemand === undefined) continue;
+      touched.add(connection.onDemand);
+      connection.askAgain();
+    }
+    return touched;
+  }
+
+  /** @internal */
+  reads(asked: AskedPart, before: readonly SnapshotPart[], now: readonly SnapshotPart[]): void {
+    for (const part of before) {
+      const parts = this.askedOf.get(part);
+      parts?.delete(asked);
+      if (parts?.size === 0) this.askedOf.delete(part);
+    }
+    for (const part of now) {
+      const parts = this.askedOf.get(part);
+      if (parts === undefined) this.askedOf.set(part, new Set([asked]));
+      else parts.add(asked);
+    }
+  }
+
+  /** @internal */
+  asked(connectionId: string): AskedPart {
+    return new AskedPart(`asked ${connectionId}`, this.onDemandHosts);
+  }
+
+  /** In place of `part` for proxies in lazy mode. */
+  private onDemandPart(part: SnapshotPart & { onDemand(): OnDemandLists }): SnapshotPart {
+    const key = `${part.id} on demand`;
+    return this.parts.acquire(key, () => new OnDemandPart(key, this.partTouched.bind(this), part.onDemand()), [part]);
   }
 
   private assign(connection: Connection, plan: Plan, capabilities: Capabilities): void {
@@ -447,6 +507,19 @@ export class Snapshot implements ResourceSource {
     const able = `${capabilitiesKey(capabilities)}${inCluster(plan.cluster)}`;
     const touched = this.partTouched.bind(this);
     const shared: SnapshotPart[] = [];
+    /** Lazy mode: parts that are not its own, but that it asks for hosts and clusters of. */
+    const sources: SnapshotPart[] = [];
+    const kept: SnapshotPart[] = [];
+    const add = (part: SnapshotPart & { onDemand(): OnDemandLists }): void => {
+      if (plan.type === 'router' || !plan.lazy) {
+        shared.push(part);
+        return;
+      }
+      sources.push(part);
+      shared.push(this.onDemandPart(part));
+      // The one that stands on it keeps it.
+      this.parts.release(part);
+    };
     if (plan.type === 'router') {
       const entitled = connection.mayHaveSecretsOf(plan.serviceAccount);
       const key = `${able} gateway${entitled ? '' : ' without secrets'} ${planKey(plan.gateway)}`;
@@ -459,18 +532,24 @@ export class Snapshot implements ResourceSource {
       const base = this.parts.acquire(baseKey, () => new OutboundPart(t, baseKey, publicScope, touched));
       const overlayKey = `${able} namespace ${planKey(plan.outbound)}`;
       const overlay = this.parts.acquire(overlayKey, () => new OutboundPart(t, overlayKey, plan.outbound, touched, base), [base]);
+      let only: SidecarPart | undefined;
       if (plan.sidecar === undefined) {
-        shared.push(base, overlay);
+        add(base);
+        add(overlay);
       } else {
         const scope = plan.sidecar;
         const key = `${able} sidecar ${planKey([scope, plan.outbound])}`;
-        shared.push(this.parts.acquire(key, () => new SidecarPart(t, key, scope, touched, [base, overlay]), [base, overlay]));
+        only = this.parts.acquire(key, () => new SidecarPart(t, key, scope, touched, [base, overlay]), [base, overlay]);
+        add(only);
         this.parts.release(base);
         this.parts.release(overlay);
       }
       shared.push(...this.familiesParts(t, plan.families, [...shared]));
+      // Over what it asks of too: these are not its own parts, and held for it.
+      const familiesOfSources = this.familiesParts(t, plan.families, [...sources]);
+      sources.push(...familiesOfSources);
+      kept.push(...familiesOfSources);
       const { namespace } = plan.outbound;
-      const only = shared[0] instanceof SidecarPart ? shared[0] : undefined;
       const { vantage } = plan;
       if (vantage !== undefined) shared.push(...this.vantageParts(t, able, vantage, namespace, only ?? base));
       const near = [
@@ -484,19 +563,19 @@ export class Snapshot implements ResourceSource {
         const lower = only === undefined ? [] : [only];
         shared.push(this.parts.acquire(key, () => new LocalityPart(t, key, scope, touched, only), lower));
       }
-      const within = shared.find((part) => part instanceof SidecarPart);
       const proxyPort = plan.httpProxyPort;
       if (proxyPort !== undefined) {
         const key = `${able} http-proxy ${planKey([plan.outbound, proxyPort, plan.sidecar])}`;
-        const lower = within === undefined ? [] : [within];
-        shared.push(this.parts.acquire(key, () => new HttpProxyPart(t, key, plan.outbound, proxyPort, touched, within), lower));
+        const lower = only === undefined ? [] : [only];
+        add(this.parts.acquire(key, () => new HttpProxyPart(t, key, plan.outbound, proxyPort, touched, only), lower));
       }
-      if (plan.nameTable) shared.push(...this.nameTableParts(t, plan.outbound.namespace, within));
+      if (plan.nameTable) shared.push(...this.nameTableParts(t, plan.outbound.namespace, only));
       const key = `${able} inbound ${planKey(plan.inbound)}`;
       shared.push(this.parts.acquire(key, () => new InboundPart(t, key, plan.inbound, touched)));
     }
-    for (const part of connection.shared) this.parts.release(part);
-    connection.assign(shared, (list) => this.intern(list));
+    for (const part of [...connection.shared, ...connection.kept]) this.parts.release(part);
+    connection.kept = kept;
+    connection.assign(shared, (list) => this.intern(list), plan.type === 'sidecar' && plan.lazy ? sources : undefined);
   }
 
   /** One over each of the parts, in their order; none for a proxy without IPv6. */
@@ -560,6 +639,12 @@ class Connection implements Subscription {
   readonly node: ClaimedNode;
   readonly caller: Caller;
   shared: readonly SnapshotPart[] = [];
+  /** Acquired for it, and not in its view. */
+  kept: readonly SnapshotPart[] = [];
+  onDemand: AskedPart | undefined;
+  private asked: AskedPart | undefined;
+  private sources: readonly SnapshotPart[] = [];
+  private had: readonly SnapshotPart[] | undefined;
   private list: readonly SnapshotPart[] = [];
   private readonly source: Snapshot;
   private readonly identity: ReturnType<NonNullable<SnapshotOptions['identityPart']>>;
@@ -594,9 +679,36 @@ class Connection implements Subscription {
     return this.list;
   }
 
-  assign(shared: readonly SnapshotPart[], intern: (parts: readonly SnapshotPart[]) => readonly SnapshotPart[]): void {
+  /** `sources`: it is in lazy mode. */
+  assign(
+    shared: readonly SnapshotPart[],
+    intern: (parts: readonly SnapshotPart[]) => readonly SnapshotPart[],
+    sources: readonly SnapshotPart[] | undefined,
+  ): void {
+    const before = this.onDemand === undefined ? this.list : undefined;
     this.shared = shared;
-    this.list = intern(this.identity === undefined ? shared : [...shared, this.identity.part]);
+    const all = this.identity === undefined ? shared : [...shared, this.identity.part];
+    this.read(sources);
+    this.list = this.onDemand === undefined ? intern(all) : [...all, this.onDemand];
+    // What a running proxy has is not taken from it when it becomes lazy.
+    this.had = this.onDemand === undefined ? undefined : before;
+  }
+
+  private read(sources: readonly SnapshotPart[] | undefined): void {
+    if (sources === undefined && this.asked === undefined) return;
+    // Kept when it is not lazy for a while: what Envoy has asked for once it does not ask for again.
+    const asked = (this.asked ??= this.source.asked(this.connectionId));
+    this.source.reads(asked, this.sources, sources ?? []);
+    this.sources = sources ?? [];
+    asked.setSources(this.sources);
+    this.onDemand = sources === undefined ? undefined : asked;
+  }
+
+  /** After its sources have become others. */
+  askAgain(): void {
+    this.onDemand?.refresh();
+    if (this.had !== undefined) this.onDemand?.adoptAll(this.had);
+    this.had = undefined;
   }
 
   get placed(): boolean {
@@ -626,6 +738,10 @@ class Connection implements Subscription {
       if (objects !== undefined) return { part: part.id, objects: objects.map((key) => this.source.describe(key)) };
     }
     return undefined;
+  }
+
+  forget(): void {
+    this.read(undefined);
   }
 
   close(): void {

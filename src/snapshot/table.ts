@@ -174,7 +174,8 @@ export class ResourceTable implements Table {
   private set(resource: EncodedResource, from: Held['from'], key: string): void {
     const old = this.held.get(resource.name);
     this.held.set(resource.name, { resource, from, key });
-    if (old?.resource.version === resource.version && old.resource.vhds === resource.vhds) return;
+    if (old?.resource.version === resource.version && old.resource.vhds === resource.vhds && old.resource.aliases === resource.aliases)
+      return;
     if (this.byRoute && old === undefined) {
       const route = routeOf(resource.name);
       let names = this.routes.get(route);

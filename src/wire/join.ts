@@ -56,6 +56,23 @@ export class Joined {
   }
 }
 
+/** As `deltaResource`, of a virtual host that answers these names as well. */
+export function deltaResourceWithAliases(
+  name: string,
+  version: string,
+  aliases: readonly string[],
+  typeUrl: string,
+  ...pieces: Pieces
+): Uint8Array<ArrayBuffer> {
+  return field(
+    deltaResponseFields.resources,
+    stringField(resourceFields.version, version),
+    field(resourceFields.resource, ...any(typeUrl, pieces)),
+    stringField(resourceFields.name, name),
+    ...aliases.map((alias) => stringField(resourceFields.aliases, alias)),
+  );
+}
+
 /** An entry of DeltaDiscoveryResponse.resources with its tag and length, ready for deltaResponse. `pieces`: the encoded resource. */
 export function deltaResource(name: string, version: string, typeUrl: string, ...pieces: Pieces): Uint8Array<ArrayBuffer> {
   return field(
@@ -130,7 +147,7 @@ export const virtualHostFields = { name: 1, domains: 2, routes: 3 } as const;
 export const clusterLoadAssignmentFields = { clusterName: 1, endpoints: 2, policy: 4 } as const;
 
 const deltaResponseFields = { systemVersionInfo: 1, resources: 2, typeUrl: 4, nonce: 5, removedResources: 6, controlPlane: 7 } as const;
-const resourceFields = { version: 1, resource: 2, name: 3 } as const;
+const resourceFields = { version: 1, resource: 2, name: 3, aliases: 4 } as const;
 const responseFields = { versionInfo: 1, resources: 2, typeUrl: 4, nonce: 5, controlPlane: 6 } as const;
 const anyFields = { typeUrl: 1, value: 2 } as const;
 const controlPlaneFields = { identifier: 1 } as const;

@@ -10,4 +10,6 @@ export interface EncodedResource {
   readonly bytes: Uint8Array;
   /** RouteConfiguration only: its virtual hosts are the resources `<name>/...` of the VirtualHost tables. */
   readonly vhds?: boolean;
+  /** VirtualHost only, of one stream alone: the names that its proxy has asked for on demand and that this host answers. */
+  readonly aliases?: readonly string[];
 }

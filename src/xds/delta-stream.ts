@@ -15,7 +15,7 @@ import { maxTypes, RequestStream } from './request-stream.ts';
 import type { Doubts, Stream, StreamShared, Wire } from './stream.ts';
 import { PartsView, type Change, type Pointers } from './view.ts';
 import type { EncodedResource } from '../wire/resource.ts';
-import type { Caller, ClaimedNode, Standing, Subscription, TableChange, TypeUrl } from './source.ts';
+import type { Caller, ClaimedNode, OnDemand, Standing, Subscription, TableChange, TypeUrl } from './source.ts';
 
 /** The fields of a DeltaDiscoveryRequest that matter after the first message. */
 export interface DeltaRequest {
@@ -82,11 +82,17 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
       state.pointers = next.pointers(state.type);
     }
     this.#view = next;
+    // It may have become lazy: Envoy does not ask for these again.
+    const { onDemand } = this.subscription;
+    for (const name of (onDemand && this.types.get(virtualHostType)?.selection.named) ?? none) onDemand?.ask(virtualHostType, name);
     this.#adopting = true;
     this.resume();
   }
 
-  override standing({ part, type, version, names }: TableChange): Standing {
+  override standing(change: TableChange): Standing {
+    const own = this.#view.parts.includes(change.part) ? change : this.subscription.onDemand?.heldOf(change);
+    if (own === undefined) return 'unconcerned';
+    const { part, type, version, names } = own;
     const state = this.types.get(type);
     const index = this.#view.parts.indexOf(part);
     if (state === undefined || index < 0 || !this.#isConcerned(state, index, names)) return 'unconcerned';
@@ -125,6 +131,7 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
   }
 
   protected override sendDue(): void {
+    this.subscription.onDemand?.commit();
     const withChanges = this.#unackedBytes() <= this.shared.limits.maxUnackedBytes;
     for (const state of this.#ordered) {
       if (!this.#serve(state, withChanges)) return;
@@ -208,6 +215,8 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
       state.claims = new Map(believed ? claims : claims.map(([name]) => [name, '']));
       for (const name of doubts) state.claims.set(name, '');
     }
+    const { onDemand } = this.subscription;
+    if (onDemand?.isAskedFor(state.type) === true) for (const [name] of claims) onDemand.adopt(state.type, name);
     if (state.type === clusterType && claims.length > 0) this.#isReconnect = true;
     state.answerDue = request.resourceNamesSubscribe.length > 0 || isWildcardByDefault(state.type);
     return state;
@@ -215,6 +224,7 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
 
   /** The usual first request: the endpoints of all clusters, none of which the client claims to have. Nothing is kept of its names. */
   #asksForAllEndpoints({ type, claims }: DeltaType, names: readonly string[]): boolean {
+    if (this.subscription.onDemand !== undefined) return false;
     if (type !== endpointType || claims !== undefined || this.types.get(clusterType)?.selection.wildcard !== true) return false;
     let size = 0;
     for (const part of this.#view.parts) size += part.table(endpointType)?.size ?? 0;
@@ -227,11 +237,25 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
       this.#subscribeAll(state);
       return;
     }
+    const { onDemand } = this.subscription;
+    if (onDemand?.isAskedFor(state.type) === true) {
+      this.#ask(state, name, onDemand);
+      return;
+    }
     const resource = this.#view.find(state.type, name);
     // The table's string, so that the request's own copy can be freed.
     const shared = resource?.name ?? name;
     state.selection.subscribe(shared, resource !== undefined);
     state.owed.add(shared);
+  }
+
+  /** Nothing is kept of the name itself: Envoy does not unsubscribe from what it asks for on demand, and asks again for what it loses. */
+  #ask(state: DeltaType, name: string, onDemand: OnDemand): void {
+    const answer = onDemand.ask(state.type, name);
+    if (answer !== undefined) {
+      // On a reconnect the names of all that it has asked for come again: what it claims is compared with the rest.
+      if (state.claims?.has(answer) !== true) state.owed.add(answer);
+    } else if (state.type === clusterType && state.claims?.has(name) !== true) state.owed.add(name);
   }
 
   #subscribeAll(state: DeltaType): void {
@@ -250,6 +274,7 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
     state.owed.delete(name);
     state.selection.unsubscribe(this.#view.find(state.type, name)?.name ?? name);
     if (state.type === routeType && this.#hosts.routeReleased(name, this.#view)) {
+      this.subscription.onDemand?.release(name);
       // Envoy may claim hosts that it lacks if the stream breaks after the table is there again and before its hosts are.
       state.marks.set(name, `${state.sentNonce}r`);
     }
@@ -295,6 +320,7 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
 
   /** The names of all clusters' endpoints, as Envoy asks for them: hold none of them. */
   #followEndpoints(state: DeltaType): void {
+    if (this.subscription.onDemand !== undefined) return;
     if (state.selection.follows || this.types.get(clusterType)?.selection.wildcard !== true) return;
     const { named } = state.selection;
     let size = 0;
@@ -419,11 +445,16 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
       if (repair?.excludes(name) === true && repair.changed(name, resource?.version) === 'wait') continue;
       if (!selection.has(name) && resource !== undefined) continue;
       if (resource !== undefined) own.push(this.#own(state, resource));
-      else if (type === clusterType) later.push(name);
+      else if (type === clusterType && !this.#isUnknown(state, name)) later.push(name);
       else if (type === endpointType) this.#decideEndpointsGone(state, name, own, removed);
       else removed.push(name);
     }
     return { steps: steps.filter((step) => step.resources.length > 0), own, removed, later, pointers };
+  }
+
+  /** Asked for on demand, with a request that fails as soon as it is known that there is no such cluster. */
+  #isUnknown(state: DeltaType, name: string): boolean {
+    return this.subscription.onDemand !== undefined && state.owed.has(name);
   }
 
   #own(state: DeltaType, resource: EncodedResource): OwnFrame {

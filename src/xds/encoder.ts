@@ -1,4 +1,4 @@
-import { deltaResource, sotwResource, stringField, vhdsField, virtualHostFields } from '../wire/join.ts';
+import { deltaResource, deltaResourceWithAliases, sotwResource, stringField, vhdsField, virtualHostFields } from '../wire/join.ts';
 import { routeType, virtualHostType } from '../wire/types.ts';
 import type { EncodedResource } from '../wire/resource.ts';
 import type { Table, TypeUrl } from './source.ts';
@@ -132,7 +132,10 @@ export class Encoder {
 /** One `resources` field. `version` differs from the resource's own where a claim of that version must not be believed later. */
 export function deltaFrame(type: TypeUrl, resource: EncodedResource, version: string = resource.version): Uint8Array {
   if (type === virtualHostType) {
-    return deltaResource(resource.name, version, type, stringField(virtualHostFields.name, resource.name), resource.bytes);
+    const { name, aliases, bytes } = resource;
+    const nameField = stringField(virtualHostFields.name, name);
+    if (aliases !== undefined) return deltaResourceWithAliases(name, version, aliases, type, nameField, bytes);
+    return deltaResource(name, version, type, nameField, bytes);
   }
   if (type === routeType && resource.vhds === true) return deltaResource(resource.name, version, type, resource.bytes, vhdsField);
   return deltaResource(resource.name, version, type, resource.bytes);

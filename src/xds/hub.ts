@@ -113,11 +113,11 @@ export class Hub {
   }
 
   openDelta(node: ClaimedNode, caller: Caller, wire: Wire): DeltaStream | Refused {
-    return this.#open(node, caller, (subscription) => new DeltaStream(this.#shared, subscription, caller, wire, this.#ended));
+    return this.#open(node, caller, 'delta', (subscription) => new DeltaStream(this.#shared, subscription, caller, wire, this.#ended));
   }
 
   openSotw(node: ClaimedNode, caller: Caller, wire: Wire): SotwStream | Refused {
-    return this.#open(node, caller, (subscription) => new SotwStream(this.#shared, subscription, caller, wire, this.#ended));
+    return this.#open(node, caller, 'sotw', (subscription) => new SotwStream(this.#shared, subscription, caller, wire, this.#ended));
   }
 
   /** Once a second or so: deadlines of streams. */
@@ -137,8 +137,13 @@ export class Hub {
     for (const stream of this.#streams) stream.end('UNAVAILABLE', 'the control plane is stopping');
   }
 
-  #open<S extends Stream>(node: ClaimedNode, caller: Caller, create: (subscription: Subscription) => S): S | Refused {
-    const opened = this.#shared.source.open(node, caller);
+  #open<S extends Stream>(
+    node: ClaimedNode,
+    caller: Caller,
+    protocol: Stream['protocol'],
+    create: (subscription: Subscription) => S,
+  ): S | Refused {
+    const opened = this.#shared.source.open(node, caller, protocol);
     if ('refused' in opened) {
       this.#shared.observer.refused(node, caller, opened.refused);
       return opened;

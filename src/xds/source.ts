@@ -92,6 +92,26 @@ export interface Subscription {
   onFailed(handler: (reason: string) => void): void;
   explain(type: TypeUrl, name: string): Explanation | undefined;
   close(): void;
+  /** Present while the proxy is in lazy mode; it may come or go with a new list of parts. */
+  readonly onDemand?: OnDemand | undefined;
+}
+
+/**
+ * Lazy mode: the virtual hosts and clusters that one stream has asked for. They are in the last of its parts, which is its own and changes with its questions;
+ * what it has not asked for is in none of its parts. The source must be settled for all calls but `isAskedFor`.
+ */
+export interface OnDemand {
+  isAskedFor(type: TypeUrl): boolean;
+  /** Returns the name of the resource that answers; undefined: nothing does. Of a virtual host the name asked for is `<table>/<Host header>`. */
+  ask(type: TypeUrl, name: string): string | undefined;
+  /** The proxy says that it has a resource of that name. */
+  adopt(type: TypeUrl, name: string): void;
+  /** The proxy has unsubscribed from a route table. */
+  release(route: string): void;
+  /** Makes what was asked for or released since the last call visible in the part. */
+  commit(): void;
+  /** What a change of a part that the stream does not have itself means for what it has asked for; undefined: nothing. */
+  heldOf(change: TableChange): TableChange | undefined;
 }
 
 export interface Refusal {
@@ -103,8 +123,8 @@ export interface ResourceSource {
   readonly settled: boolean;
   /** Grows with each change that became visible; the `system_version_info` of responses. */
   readonly version: string;
-  /** Checks the claim against what is proven and gives the proxy's view, or why not. */
-  open(node: ClaimedNode, caller: Caller): Subscription | Refusal;
+  /** Checks the claim against what is proven and gives the proxy's view, or why not. Only a delta stream can be in lazy mode. */
+  open(node: ClaimedNode, caller: Caller, protocol?: 'delta' | 'sotw'): Subscription | Refusal;
   /**
    * Called whenever it is settled again, with the parts that have changed, which may be none, and the types that have in them. Returns the function that ends
    * it.

@@ -1,10 +1,12 @@
 import { create } from '@bufbuild/protobuf';
+import { DurationSchema } from '@bufbuild/protobuf/wkt';
 import type { AccessLog } from '#gen/envoy/config/accesslog/v3/accesslog_pb.js';
 import { type Filter, FilterSchema } from '#gen/envoy/config/listener/v3/listener_components_pb.js';
 import type { RouteConfiguration } from '#gen/envoy/config/route/v3/route_pb.js';
 import { CorsSchema } from '#gen/envoy/extensions/filters/http/cors/v3/cors_pb.js';
 import { HTTPFaultSchema } from '#gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
 import { FilterConfigSchema as GrpcStatsSchema } from '#gen/envoy/extensions/filters/http/grpc_stats/v3/config_pb.js';
+import { OnDemandSchema } from '#gen/envoy/extensions/filters/http/on_demand/v3/on_demand_pb.js';
 import { RouterSchema } from '#gen/envoy/extensions/filters/http/router/v3/router_pb.js';
 import {
   type HttpConnectionManager,
@@ -42,6 +44,8 @@ export interface ConnectionManagerInput {
   readonly useRemoteAddress?: boolean;
   /** Proxies in front of a gateway whose x-forwarded-for is believed. */
   readonly trustedHops?: number;
+  /** Lazy mode. `hosts`: of the table over RDS, virtual hosts are asked for with the first request for them; `clusters`: only clusters are. */
+  readonly onDemand?: 'hosts' | 'clusters';
   /** Requests as to an HTTP proxy, `GET http://host/path`. */
   readonly absoluteUrls?: boolean;
   /** What happens to x-forwarded-client-cert. Default: inbound appends the client's identity, a gateway starts anew, outbound drops it. */
@@ -64,7 +68,7 @@ export function buildConnectionManager(input: ConnectionManagerInput): HttpConne
       'rds' in route
         ? { case: 'rds', value: { routeConfigName: route.rds, configSource: adsSource() } }
         : { case: 'routeConfig', value: route.inline },
-    httpFilters: buildHttpFilters(direction, input.filters ?? {}),
+    httpFilters: buildHttpFilters(direction, input.filters ?? {}, input.onDemand !== undefined),
     accessLog: [...input.accessLogs],
     // Istio's names: sidecars of clients say `envoy`, everything else `istio-envoy`.
     serverName: direction === 'outbound' ? '' : 'istio-envoy',
@@ -73,8 +77,9 @@ export function buildConnectionManager(input: ConnectionManagerInput): HttpConne
     useRemoteAddress: input.useRemoteAddress ?? direction === 'gateway',
     xffNumTrustedHops: input.trustedHops ?? 0,
     normalizePath: true,
-    // Without it a stream that is silent for 5 minutes is cut; routes have time limits of their own.
-    streamIdleTimeout: noDuration(),
+    // Without it a stream that is silent for 5 minutes is cut; routes have time limits of their own. On demand it limits the wait for a virtual host, for
+    // which there is no other limit, and routes of such hosts lift it.
+    streamIdleTimeout: input.onDemand === 'hosts' ? hostWait : noDuration(),
     upgradeConfigs: [{ upgradeType: 'websocket' }],
     ...(input.absoluteUrls === true && { httpProtocolOptions: { allowAbsoluteUrl: true } }),
     ...clientCert(direction, input.forwardClientCert),
@@ -94,8 +99,11 @@ function clientCert(direction: ConnectionManagerInput['direction'], details: For
  * Every HTTP filter of a sidecar or gateway, in the one order that there is. Who may pass is decided first, from outside to inside; then come the
  * filters that routes configure, and at the end the router, which must be the last.
  */
-function buildHttpFilters(direction: ConnectionManagerInput['direction'], slots: HttpFilterSlots): HttpFilter[] {
+function buildHttpFilters(direction: ConnectionManagerInput['direction'], slots: HttpFilterSlots, onDemand: boolean): HttpFilter[] {
   return [
+    // Lazy mode, towards servers only. First, because it starts the request anew when the host is here: what stands before it would see the request twice,
+    // and what comes behind it needs the route.
+    ...(onDemand ? [onDemandFilter] : []),
     // External authorization before JWT, as in Istio: the provider may set the token that is then checked.
     ...(slots.externalAuthorization ?? []),
     // JWT before RBAC, whose rules speak of claims.
@@ -116,6 +124,13 @@ function httpFilter(name: string, typedConfig: ReturnType<typeof packAny>): Http
   return create(HttpFilterSchema, { name, configType: { case: 'typedConfig', value: typedConfig } });
 }
 
+/** How long a request waits for a virtual host or cluster that it is the first to ask for: then it is answered with 504 or 503. */
+const hostWait = create(DurationSchema, { seconds: 15n });
+export const onDemandFilterName = 'envoy.filters.http.on_demand';
+const onDemandFilter = httpFilter(
+  onDemandFilterName,
+  packAny(OnDemandSchema, create(OnDemandSchema, { odcds: { source: adsSource(), timeout: hostWait } })),
+);
 const grpcStats = httpFilter(
   'envoy.filters.http.grpc_stats',
   packAny(

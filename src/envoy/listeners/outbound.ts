@@ -15,7 +15,7 @@ import { blackHoleCluster, passthroughCluster } from '../../mesh/names.ts';
 import { buildAddress } from '../address.ts';
 import { configPath, istioMetadata } from '../config-metadata.ts';
 import { durationOf, noDuration } from '../duration.ts';
-import { buildConnectionManagerFilter } from '../filters/hcm.ts';
+import { buildConnectionManagerFilter, type ConnectionManagerInput } from '../filters/hcm.ts';
 import { buildTcpProxyFilter } from '../filters/tcp-proxy.ts';
 import { httpProxyTable } from '../routes/table.ts';
 import { distinctMatches } from './distinct-matches.ts';
@@ -30,6 +30,9 @@ export interface OutboundListenerContext {
   readonly tcpAccessLogs: readonly AccessLog[];
 }
 
+/** See ConnectionManagerInput. */
+type OnDemand = NonNullable<ConnectionManagerInput['onDemand']>;
+
 export interface OutboundListener {
   /** `0.0.0.0` or `::` for HTTP of a port and services without an address; a service's virtual address; or `127.0.0.1` where it is bound. */
   readonly address: string;
@@ -37,7 +40,7 @@ export interface OutboundListener {
   /** Really listens (INTERCEPTION_MODE or captureMode NONE), instead of getting its connections from port 15001. */
   readonly bindToPort: boolean;
   /** The route table of HTTP requests. Absent: all is TCP, nothing is looked at, and a server may speak first. */
-  readonly http?: { readonly route: string };
+  readonly http?: { readonly route: string; readonly onDemand?: OnDemand };
   /** In order of precedence; what an earlier chain takes, a later one does not get. */
   readonly tcp: readonly OutboundTcpChain[];
 }
@@ -60,7 +63,7 @@ export function buildOutboundListener(context: OutboundListenerContext, input: O
   const tcp = distinctMatches(input.tcp);
   const chains = [
     ...tcp.filter((chain) => !takesAll(chain)).map((chain) => buildTcpChain(context, chain)),
-    ...(input.http !== undefined && sniffs ? [buildHttpChain(context, name, input.http.route, true)] : []),
+    ...(input.http !== undefined && sniffs ? [buildHttpChain(context, name, input.http, true)] : []),
   ];
   const all = tcp.find(takesAll);
   const rest = all !== undefined ? buildTcpChain(context, all) : unsniffedHttp(context, name, input, sniffs);
@@ -78,7 +81,7 @@ export function buildOutboundListener(context: OutboundListenerContext, input: O
 }
 
 function unsniffedHttp(context: OutboundListenerContext, name: string, input: OutboundListener, sniffs: boolean): FilterChain | undefined {
-  return input.http === undefined || sniffs ? undefined : buildHttpChain(context, name, input.http.route, false);
+  return input.http === undefined || sniffs ? undefined : buildHttpChain(context, name, input.http, false);
 }
 
 /** A chain that takes all is the default one; alone it is an ordinary one, because a listener needs one of those. */
@@ -87,12 +90,18 @@ function placeChains(chains: FilterChain[], rest: FilterChain | undefined, unkno
   return { filterChains: chains, defaultFilterChain: rest ?? unknown() };
 }
 
-function buildHttpChain(context: OutboundListenerContext, name: string, route: string, sniffed: boolean): FilterChain {
+function buildHttpChain(
+  context: OutboundListenerContext,
+  name: string,
+  { route, onDemand }: NonNullable<OutboundListener['http']>,
+  sniffed: boolean,
+): FilterChain {
   const filter = buildConnectionManagerFilter({
     statPrefix: `outbound_${name}`,
     route: { rds: route },
     direction: 'outbound',
     accessLogs: context.httpAccessLogs,
+    ...(onDemand !== undefined && { onDemand }),
   });
   if (!sniffed) return create(FilterChainSchema, { filters: [filter] });
   return create(FilterChainSchema, {
@@ -174,7 +183,7 @@ export function buildVirtualOutbound(context: OutboundListenerContext, input: Vi
 }
 
 /** An explicit HTTP proxy for the workload, for all hosts and ports of the mesh. */
-export function buildHttpProxyListener(context: OutboundListenerContext, port: number, address = '127.0.0.1'): Listener {
+export function buildHttpProxyListener(context: OutboundListenerContext, port: number, onDemand = false, address = '127.0.0.1'): Listener {
   const name = listenerName(address, port);
   const filter = buildConnectionManagerFilter({
     statPrefix: `outbound_${name}`,
@@ -182,6 +191,7 @@ export function buildHttpProxyListener(context: OutboundListenerContext, port: n
     direction: 'outbound',
     accessLogs: context.httpAccessLogs,
     absoluteUrls: true,
+    ...(onDemand && { onDemand: 'hosts' }),
   });
   return create(ListenerSchema, {
     name,

@@ -19,6 +19,11 @@ export function buildPortTable(name: string, mesh: MeshConfig): RouteConfigurati
   return routeConfiguration(name, [buildCatchAllHost(mesh)]);
 }
 
+/** The same for a proxy in lazy mode: a host for everything would keep Envoy from asking for any other. */
+export function buildOnDemandTable(name: string): RouteConfiguration {
+  return routeConfiguration(name, []);
+}
+
 /** The table of one sniffed service port, `host:port`: all hosts are inside, and the one service takes every Host header. */
 export function buildSniffedTable(name: string, host: VirtualHost): RouteConfiguration {
   return routeConfiguration(name, [{ ...host, name, domains: ['*'] }]);

@@ -41,6 +41,11 @@ export function snapshotOf(
   });
 }
 
+/** `node` of a proxy that can be in lazy mode. */
+export function ableToAsk(node: ClaimedNode): ClaimedNode {
+  return { ...node, extensions: new Set(['envoy.filters.http.on_demand']) };
+}
+
 export function nodeOf(id: string, namespace: string, metadata: Readonly<Record<string, unknown>> = {}, type = 'sidecar'): ClaimedNode {
   return {
     id: `${type}~11.9.9.9~${id}.${namespace}~${namespace}.svc.cluster.local`,
@@ -51,8 +56,8 @@ export function nodeOf(id: string, namespace: string, metadata: Readonly<Record<
   };
 }
 
-export function openProxy(snapshot: Snapshot, node: ClaimedNode): Subscription {
-  const opened = snapshot.open(node, { address: '', secure: false });
+export function openProxy(snapshot: Snapshot, node: ClaimedNode, protocol?: 'delta' | 'sotw'): Subscription {
+  const opened = snapshot.open(node, { address: '', secure: false }, protocol);
   if ('refused' in opened) throw new Error(opened.refused);
   return opened;
 }

@@ -49,6 +49,8 @@ export class FakeEnvoy {
   /** What it tells on a reconnect. */
   readonly #claims = new Map<TypeUrl, Map<string, string>>();
   readonly #asked = new Map<TypeUrl, Set<string>>();
+  /** Names that requests have asked for on demand; Envoy never unsubscribes from them. */
+  readonly #demanded = new Map<TypeUrl, Set<string>>();
   readonly #warming = new Set<string>();
   readonly #heldBackAcks: DeltaRequest[] = [];
   readonly #nonces = new Map<TypeUrl, string>();
@@ -87,12 +89,38 @@ export class FakeEnvoy {
     this.#nonces.clear();
     this.#heldBackAcks.length = 0;
     // While a cluster warms CDS is paused, and with it the request for it.
-    if (this.#warming.size === 0 || this.#protocol === 'sotw') this.#begin(clusterType, []);
+    if (this.#warming.size === 0 || this.#protocol === 'sotw') this.#begin(clusterType, this.#wildcard(clusterType));
     if (this.#askedOf(endpointType).size > 0) this.#begin(endpointType, [...this.#askedOf(endpointType)]);
     this.#begin(listenerType, []);
     if (this.#askedOf(routeType).size > 0) this.#begin(routeType, [...this.#askedOf(routeType)]);
-    if (this.#protocol === 'delta' && this.#asked.has(virtualHostType)) this.#begin(virtualHostType, []);
+    if (this.#protocol === 'delta' && this.#asked.has(virtualHostType)) this.#begin(virtualHostType, this.#wildcard(virtualHostType));
     for (const [type, names] of this.#options.also ?? []) this.#begin(type, names);
+  }
+
+  /** Hosts that were asked for of tables that it has had ever since: it does not ask for them again. */
+  readonly demandedHosts = new Set<string>();
+
+  /** A request for a host or cluster that it lacks: `<table>/<Host header>`, or the cluster's name. Without the table there is no question. */
+  demand(type: TypeUrl, name: string): void {
+    if (type === virtualHostType) {
+      if (!this.#heldOf(routeType).has(name.split('/')[0] ?? '') || this.demandedHosts.has(name)) return;
+      this.demandedHosts.add(name);
+    }
+    entry(this.#demanded, type, () => new Set()).add(name);
+    if (!this.#begun.has(type)) return;
+    this.#options.send({
+      typeUrl: type,
+      resourceNamesSubscribe: [name],
+      resourceNamesUnsubscribe: [],
+      initialResourceVersions: {},
+      responseNonce: '',
+    });
+  }
+
+  /** Names of a first request for everything. */
+  #wildcard(type: TypeUrl): readonly string[] {
+    const demanded = this.#demanded.get(type);
+    return demanded === undefined ? [] : ['*', ...demanded];
   }
 
   /** One response, as bytes. */
@@ -171,7 +199,7 @@ export class FakeEnvoy {
       for (const { name, version } of resources) if (this.#askedOf(routeType).has(name)) held.set(name, plain(version));
       if (resources.length > 0 && this.#protocol === 'delta' && !this.#asked.has(virtualHostType)) {
         this.#asked.set(virtualHostType, new Set());
-        this.#begin(virtualHostType, []);
+        this.#begin(virtualHostType, this.#wildcard(virtualHostType));
       }
     } else if (type === virtualHostType) {
       const tables = this.#heldOf(routeType);
@@ -214,7 +242,7 @@ export class FakeEnvoy {
 
   #warm(cluster: string): void {
     if (!this.#warming.delete(cluster) || this.#warming.size > 0) return;
-    if (!this.#begun.has(clusterType)) this.#begin(clusterType, []);
+    if (!this.#begun.has(clusterType)) this.#begin(clusterType, this.#wildcard(clusterType));
     for (const ack of this.#heldBackAcks.splice(0)) this.#options.send(ack);
   }
 
@@ -231,6 +259,7 @@ export class FakeEnvoy {
       // Its hosts go with it, but are still claimed.
       for (const host of [...this.#heldOf(virtualHostType).keys()])
         if (host.startsWith(`${name}/`)) this.#heldOf(virtualHostType).delete(host);
+      for (const host of this.demandedHosts) if (host.startsWith(`${name}/`)) this.demandedHosts.delete(host);
     }
     this.#change(
       routeType,

@@ -1,6 +1,7 @@
 /** What stock Envoy does when virtual hosts and clusters are fetched with the first request for them (filter `on_demand`). */
 import { describe, expect, it } from 'vitest';
 import { needsEnvoy } from '../harness/envoy.ts';
+import { http } from '../harness/http.ts';
 import { freePort } from '../harness/ports.ts';
 import { host, listener, staticCluster, table } from '../harness/resources.ts';
 import { get, serves, Session } from './session.ts';
@@ -71,6 +72,34 @@ describe('On demand', () => {
     await stream.subscription('VHDS', '80/refused');
     stream.send('VHDS', [{ ...host('80', 'refused', 'no such host'), aliases: ['80/refused'] }]);
     expect(await answer).toBe('200 no such host');
+  });
+
+  it('a name that was answered once is never asked for again, not even when its host is gone: then it is answered with 404', async () => {
+    const { session, port } = await lazy();
+    await using _ = session;
+    const { stream } = session;
+    const answer = get(port, 'reviews');
+    await stream.subscription('VHDS', '80/reviews');
+    stream.send('VHDS', [{ ...host('80', 'reviews', 'reviews'), aliases: ['80/reviews'] }]);
+    expect(await answer).toBe('200 reviews');
+    await stream.accept('VHDS', [], ['80/reviews']);
+    await serves(port, 'reviews', '404');
+    const mark = stream.mark;
+    expect(await get(port, 'reviews')).toBe('404');
+    expect(stream.after(mark, 'VHDS').flatMap((r) => r.names)).toEqual([]);
+    // So there has to be another host for it.
+    await stream.accept('VHDS', [host('80', 'reviews', 'no longer')]);
+    await serves(port, 'reviews', '200 no longer');
+  });
+
+  it('a request with a body waits too', async () => {
+    const { session, port } = await lazy();
+    await using _ = session;
+    const { stream } = session;
+    const answer = http({ port, host: 'reviews', method: 'POST', body: 'x'.repeat(100_000) });
+    await stream.subscription('VHDS', '80/reviews');
+    stream.send('VHDS', [{ ...host('80', 'reviews', 'reviews'), aliases: ['80/reviews'] }]);
+    expect(await answer).toMatchObject({ status: 200, body: 'reviews' });
   });
 
   it('a stream that has asked for names after * goes on with both after a reconnect', async () => {
