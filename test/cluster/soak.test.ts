@@ -24,6 +24,8 @@ const flips = Number(process.env['SOAK_FLIPS'] ?? 100);
 const vip = '10.96.103.10';
 const ledgerVip = '10.96.103.20';
 const proxies = ['client', 'reviews-1', 'reviews-2'] as const;
+/** Of a request. What is lost does not come later; on a machine that is busy with other things an answer can. */
+const timeoutMs = 30_000;
 /** After an outage the controller manager itself waits up to half a minute before it asks again. */
 const outagePatienceMs = 120_000;
 
@@ -39,7 +41,7 @@ describeWithPods('a mesh on Kubernetes to which everything happens under load', 
   let load: Load;
   let sentBefore = 0;
   let began = 0;
-  /** The longest of a phase, in milliseconds, that the replicas or the proxies were behind what kubectl showed. */
+  /** The longest of a phase, in milliseconds, that the replicas or the proxies were behind the API server. */
   let behind = 0;
   let failedBefore: Readonly<Record<string, number>> = {};
   const memoryBefore = new Map<Replica, LiveMemory>();
@@ -63,7 +65,7 @@ describeWithPods('a mesh on Kubernetes to which everything happens under load', 
         ledger: { namespace: 'bank', proxy: 'none', apps: [{ kind: 'http', port: 8080, version: '1' }] },
       },
     });
-    const target = { address: vip, port: 80, host: 'reviews.shop', rate: 200, limitMs: 3_600_000 };
+    const target = { address: vip, port: 80, host: 'reviews.shop', rate: 200, timeoutMs, limitMs: 3_600_000 };
     load = await Load.start(target, mesh.workload('client').pod);
   }, 300_000);
 

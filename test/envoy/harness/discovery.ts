@@ -36,6 +36,8 @@ interface Addresses {
   readonly http: number;
 }
 
+/** Two seconds on an idle machine; when it ends instead, nobody waits. */
+const startLimitMs = 90_000;
 /** It ends its streams over some seconds. */
 const stopLimitMs = 20_000;
 
@@ -83,7 +85,7 @@ export class Discovery implements AsyncDisposable {
           if (!this.#child.running) return true;
           return (await http({ address: this.addresses.adminAddress, port: this.addresses.http, path: '/ready' })).status === 200;
         },
-        30_000,
+        startLimitMs,
       );
       if (!this.#child.running) throw new Error(`it ended with code ${this.#child.exitCode}`);
     } catch (fault) {
