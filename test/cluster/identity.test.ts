@@ -1,7 +1,6 @@
 /** Who gets in with which token, decided by a real API server. */
-import { createPrivateKey } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { decodeJwt, SignJWT } from 'jose';
+import { generateKeyPairSync } from 'node:crypto';
+import { decodeJwt } from 'jose';
 import { afterAll, beforeAll, describe, expect, it, onTestFailed } from 'vitest';
 import { Authenticator } from '../../src/identity/authenticator.ts';
 import { checkNodeClaim } from '../../src/identity/binding.ts';
@@ -13,7 +12,7 @@ import { eventually } from '../envoy/harness/wait.ts';
 import { clusterBinaries } from './harness/binaries.ts';
 import { TestCluster } from './harness/cluster.ts';
 import { addNamespace, addNode, addPod, addServiceAccount, defaultNode, removePod, type RunningPod } from './harness/objects.ts';
-import { podToken } from './harness/tokens.ts';
+import { expiredClaims, podToken, signedAnew } from './harness/tokens.ts';
 
 describe('identity by tokens of a real API server', () => {
   const stack = new AsyncDisposableStack();
@@ -100,18 +99,17 @@ describe('identity by tokens of a real API server', () => {
   it('is refused where a token was changed, signed by another key, or has expired', async () => {
     explainFailure();
     const token = await podToken(cluster.api, await podOf('reviews'));
-    const key = createPrivateKey(readFileSync(cluster.folder.at('pki', 'sa.key')));
     const claims = decodeJwt(token);
-    const signed = (change: object, by = key): Promise<string> =>
-      new SignJWT({ ...claims, ...change }).setProtectedHeader({ alg: 'RS256', kid: keyId(token) }).sign(by);
+    const signed = (change: object): Promise<string> => signedAnew(cluster, token, change);
     expect(await reason(await signed({}))).toBe('accepted');
 
     const [head = '', body = '', signature = ''] = token.split('.');
     const otherBody = Buffer.from(JSON.stringify({ ...claims, sub: 'system:serviceaccount:shop:ratings' })).toString('base64url');
     expect(await reason([head, otherBody, signature].join('.'))).toBe('signature');
     expect(await reason(`${head}.${body}.`)).toMatch(/signature|malformed/);
-    const past = Math.floor(Date.now() / 1000) - 3600;
-    expect(await reason(await signed({ iat: past - 600, nbf: past - 600, exp: past }))).toBe('expired');
+    expect(await reason(await signed(expiredClaims()))).toBe('expired');
+    const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+    expect(await reason(await signedAnew(cluster, token, {}, privateKey))).toBe('signature');
     expect(await reason(await signed({ iss: 'https://elsewhere.example.com' }))).toBe('signature');
     const names = { 'kubernetes.io': { namespace: 'shop', serviceaccount: { name: 'ratings', uid: 'x' } } };
     expect(await reason(await signed(names))).toBe('signature');
@@ -152,8 +150,3 @@ describe('identity by tokens of a real API server', () => {
     expect(await eventually('a review', async () => (await reason(token)) === 'accepted', 30_000)).toBe(true);
   });
 });
-
-function keyId(token: string): string {
-  const { kid } = JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString()) as { kid: string };
-  return kid;
-}

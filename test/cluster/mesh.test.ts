@@ -6,8 +6,11 @@ import { needsEnvoy } from '../envoy/harness/envoy.ts';
 import { Load } from '../envoy/harness/load.ts';
 import { describeWithPods } from '../envoy/harness/suites.ts';
 import { eventually } from '../envoy/harness/wait.ts';
+import type { KubeObject } from './harness/api.ts';
 import { clusterBinaries } from './harness/binaries.ts';
-import { addNamespace, removeNamespace, removePod, setReady } from './harness/objects.ts';
+import { addNamespace, addPod, addServiceAccount, removeNamespace, removePod, setReady } from './harness/objects.ts';
+import { Streams } from './harness/streams.ts';
+import { expiredClaims, podToken, signedAnew } from './harness/tokens.ts';
 import { KubernetesMesh } from './mesh.ts';
 
 needsEnvoy();
@@ -176,5 +179,41 @@ spec: { clusterIP: 10.96.100.20, selector: { app: ledger }, ports: [{ name: http
       async () => (await impostor.envoy.stat('control_plane.connected_state')) === 0 && mesh.discovery.fullLog().includes('claims'),
     );
     expect(await mesh.endpointsOf('impostor', cluster)).toEqual([]);
+  });
+
+  it('refuses a stream with a token of another service account, an expired one, one for another audience and one of a pod that is gone', async () => {
+    const { api } = mesh.cluster;
+    await addServiceAccount(api, 'shop', 'guest');
+    const pod = await addPod(api, { namespace: 'shop', name: 'guest', ip: '10.78.1.1', serviceAccount: 'guest' });
+    const roots = await api.get<KubeObject & { readonly data: Readonly<Record<string, string>> }>({
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { namespace: 'shop', name: 'istio-ca-root-cert' },
+    });
+    const { address, secureGrpc } = mesh.discovery.addresses;
+
+    /** What becomes of a stream that shows this token: `accepted`, or why not. */
+    async function shown(token: string, serviceAccount = 'guest', name = 'guest'): Promise<string> {
+      const tls = { roots: roots.data['root-cert.pem'] ?? '', token, serviceAccount, pod: name };
+      using streams = new Streams({ address: `${address}:${secureGrpc}`, count: 1, namespace: 'shop', tls });
+      // Awaited, so that the stream is open so long.
+      return await eventually(
+        'it is accepted or refused',
+        async () => (streams.synced === 1 ? 'accepted' : [...streams.reasons][0]),
+        30_000,
+      );
+    }
+
+    const token = await podToken(api, pod);
+    expect(await shown(token)).toBe('accepted');
+    expect(await shown(token, 'reviews')).toContain('metadata SERVICE_ACCOUNT of node');
+    expect(await shown(token, 'guest', 'reviews-1')).toContain('claims pod "reviews-1"');
+    expect(await shown(await signedAnew(mesh.cluster, token, expiredClaims()))).toContain('token refused: it has expired');
+    const forVault = await mesh.cluster.kubectl(['create', 'token', 'guest', '-n', 'shop', '--audience', 'vault']);
+    expect(await shown(forVault.trim())).toContain('token refused: its audience is not istio-ca');
+    expect(await shown(token)).toBe('accepted');
+    await removePod(api, pod);
+    // The API server remembers what it has accepted for 10 s, and so does mizzen.
+    await eventually('the token is refused', async () => (await shown(token)).includes('token refused by the API server'), 60_000);
   });
 });

@@ -24,7 +24,13 @@ export interface StreamsOptions {
   readonly count: number;
   readonly namespace: string;
   /** Of a TLS port: roots in PEM, and the token of a service account that all of them show. Default: a plaintext port. */
-  readonly tls?: { readonly roots: string; readonly token: string; readonly serviceAccount: string };
+  readonly tls?: {
+    readonly roots: string;
+    readonly token: string;
+    readonly serviceAccount: string;
+    /** The pod that all of them claim to be in; default: each one in another. */
+    readonly pod?: string;
+  };
 }
 
 export class Streams implements Disposable {
@@ -46,6 +52,11 @@ export class Streams implements Disposable {
     return ends;
   }
 
+  /** What the server said when it ended streams. */
+  get reasons(): ReadonlySet<string> {
+    return new Set(this.#proxies.flatMap(({ reasons }) => [...reasons]));
+  }
+
   /** Breaks all connections; all come back at the same moment. */
   storm(): void {
     for (const proxy of this.#proxies) proxy.reconnect();
@@ -60,6 +71,7 @@ class Proxy {
   readonly #options: StreamsOptions;
   readonly #node: NonNullable<Parameters<typeof create<typeof DeltaDiscoveryRequestSchema>>[1]>['node'];
   readonly ended = new Map<number, number>();
+  readonly reasons = new Set<string>();
   #client: InstanceType<typeof Client> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
@@ -70,7 +82,10 @@ class Proxy {
     this.#options = options;
     const { namespace, tls } = options;
     const metadata = { NAMESPACE: namespace, ...(tls !== undefined && { SERVICE_ACCOUNT: tls.serviceAccount }) };
-    this.#node = { id: `sidecar~10.1.${n >> 8}.${n & 255}~held-${n}.${namespace}~${namespace}.svc.cluster.local`, metadata };
+    this.#node = {
+      id: `sidecar~10.1.${n >> 8}.${n & 255}~${tls?.pod ?? `held-${n}`}.${namespace}~${namespace}.svc.cluster.local`,
+      metadata,
+    };
     this.#open();
   }
 
@@ -106,8 +121,9 @@ class Proxy {
       send({ typeUrl: endpointType, resourceNamesSubscribe: outbound });
       send({ typeUrl: listenerType });
     });
-    call.on('status', ({ code }: { readonly code: number }) => {
+    call.on('status', ({ code, details }: { readonly code: number; readonly details: string }) => {
       if (this.#client !== client) return;
+      this.reasons.add(details);
       this.ended.set(code, (this.ended.get(code) ?? 0) + 1);
       this.synced = false;
       client.close();

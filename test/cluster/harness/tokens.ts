@@ -1,6 +1,10 @@
 /** Service account tokens bound to a pod, asked for as the kubelet of the pod's node does. */
+import { createPrivateKey, type KeyObject } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { decodeJwt, decodeProtectedHeader, SignJWT } from 'jose';
 import { eventually } from '../../envoy/harness/wait.ts';
 import { ApiFault, type KubeApi } from './api.ts';
+import type { TestCluster } from './cluster.ts';
 import type { RunningPod } from './objects.ts';
 
 export interface TokenOptions {
@@ -37,6 +41,22 @@ export async function podToken(api: KubeApi, pod: RunningPod, options: TokenOpti
   );
   if (answer instanceof ApiFault) throw answer;
   return answer.status.token;
+}
+
+/** The same token with other claims, signed with the key of the cluster unless it is another. */
+export async function signedAnew(cluster: TestCluster, token: string, change: object, key = serviceAccountKey(cluster)): Promise<string> {
+  const { kid = '' } = decodeProtectedHeader(token);
+  return new SignJWT({ ...decodeJwt(token), ...change }).setProtectedHeader({ alg: 'RS256', kid }).sign(key);
+}
+
+/** Claims of a token that has expired an hour ago. */
+export function expiredClaims(): { readonly iat: number; readonly nbf: number; readonly exp: number } {
+  const exp = Math.floor(Date.now() / 1000) - 3600;
+  return { iat: exp - 600, nbf: exp - 600, exp };
+}
+
+function serviceAccountKey({ folder }: TestCluster): KeyObject {
+  return createPrivateKey(readFileSync(folder.at('pki', 'sa.key')));
 }
 
 export interface ReviewedToken {
