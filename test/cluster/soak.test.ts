@@ -175,8 +175,6 @@ describeWithPods('a mesh on Kubernetes to which everything happens under load', 
     for (const replica of mesh.replicas) expect(await knownTo(replica)).toEqual(before);
     for (const proxy of proxies) expect(await usedBy(mesh.workload(proxy).envoy)).toEqual(before);
     await mesh.cluster.apiServer.start();
-    // Else its own patience would count: it waits up to half a minute, more than once, before it asks again.
-    await mesh.cluster.controllerManager.restart();
     await changesArrive(outagePatienceMs);
   });
 
