@@ -73,7 +73,7 @@ beforeAll(async () => {
     new RawClient(`${address}:${secureGrpc}`, credentials.createSsl(root), { 'grpc.ssl_target_name_override': 'localhost' }),
   );
   ({ token } = await issueToken({ stateDir: state, namespace: 'bookshop', serviceAccount: 'page' }));
-}, 60_000);
+}, 180_000);
 
 afterAll(async () => {
   for (const client of clients.values()) client.close();
