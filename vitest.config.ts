@@ -39,10 +39,21 @@ export default defineConfig({
         test: {
           name: 'cluster',
           include: ['test/cluster/**/*.test.ts', 'test/prometheus/**/*.test.ts'],
+          exclude: ['test/cluster/soak.test.ts'],
           testTimeout: 180_000,
           hookTimeout: 180_000,
           fileParallelism: false,
           sequence: { groupOrder: 3 },
+        },
+      },
+      {
+        // Every fault in one run, minutes long: before a release, on a machine that does nothing else.
+        test: {
+          name: 'soak',
+          include: ['test/cluster/soak.test.ts'],
+          testTimeout: 180_000,
+          hookTimeout: 180_000,
+          sequence: { groupOrder: 4 },
         },
       },
     ],
