@@ -8,34 +8,12 @@ import { bytesToJson } from '../wire/json.ts';
 import { field, stringField } from '../wire/join.ts';
 import { clusterType, listenerType, routeType, secretType, virtualHostType } from '../wire/types.ts';
 import type { EncodedResource } from '../wire/resource.ts';
-import type { Part, Table } from '../xds/source.ts';
+import { fixedPart } from './testing/part.ts';
 import { configDump, configDumpInTurns } from './dump.ts';
 import { dumpMessages } from './dump-messages.ts';
 
 const registry = readRegistry();
 const explain = (): undefined => undefined;
-
-function part(tables: Readonly<Record<string, readonly EncodedResource[]>>): Part {
-  return {
-    id: 'test',
-    table: (type) => {
-      const resources = tables[type];
-      if (resources === undefined) return undefined;
-      const byName = new Map(resources.map((r) => [r.name, r]));
-      const table: Table = {
-        version: 1,
-        size: byName.size,
-        get: (name) => byName.get(name),
-        hides: () => false,
-        hiddenSize: 0,
-        names: () => byName.keys(),
-        namesUnder: () => [],
-        changedSince: () => undefined,
-      };
-      return table;
-    },
-  };
-}
 
 /** A message with a name alone; of a virtual host and a table its domains. */
 const named = (name: string, more: Partial<EncodedResource> = {}): EncodedResource => ({
@@ -61,7 +39,7 @@ const routeWithHost = encode(
   create(RouteConfigurationSchema, { name: '80', virtualHosts: [{ name: 'any', domains: ['*'] }] }),
 );
 const parts = [
-  part({
+  fixedPart({
     [clusterType]: [named('b'), named('a')],
     [listenerType]: [named('l')],
     [routeType]: [named('80', { bytes: routeWithHost, vhds: true }), named('inner')],
@@ -97,7 +75,7 @@ test('a route table has its own virtual hosts first, as Envoy has it, and no dum
 test('in turns it is the same, of what was there at its start', async () => {
   const many = Array.from({ length: 50 }, (_, i) => named(`c${i}`));
   const changing: EncodedResource[] = [...many];
-  const subject = { parts: [part({ [clusterType]: changing })], explain };
+  const subject = { parts: [fixedPart({ [clusterType]: changing })], explain };
   const before = configDump(subject, { registry });
   let nowMs = 0;
   let pauses = 0;
@@ -118,7 +96,7 @@ test('in turns it is the same, of what was there at its start', async () => {
 });
 
 test('resources of asked types stand as they are', () => {
-  const names = part({
+  const names = fixedPart({
     'type.googleapis.com/istio.networking.nds.v1.NameTable': [{ name: 'a', version: '', bytes: field(1, stringField(1, 'a')) }],
   });
   const types = ['type.googleapis.com/istio.networking.nds.v1.NameTable', clusterType];

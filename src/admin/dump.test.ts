@@ -10,32 +10,10 @@ import { encode } from '../wire/encode.ts';
 import { fullRegistry } from '../wire/registry.ts';
 import type { EncodedResource } from '../wire/resource.ts';
 import { clusterType, routeType, secretType, virtualHostType } from '../wire/types.ts';
-import type { Part, Table } from '../xds/source.ts';
+import { fixedPart } from './testing/part.ts';
 import { configDump } from './dump.ts';
 
 const registry = fullRegistry(readFileSync(join(import.meta.dirname, '../../generated/descriptors.binpb')));
-
-function part(tables: Readonly<Record<string, readonly EncodedResource[]>>, hides: readonly string[] = []): Part {
-  return {
-    id: 'test',
-    table: (type) => {
-      const resources = tables[type];
-      if (resources === undefined) return undefined;
-      const byName = new Map(resources.map((r) => [r.name, r]));
-      const table: Table = {
-        version: 1,
-        size: byName.size,
-        get: (name) => byName.get(name),
-        hides: (name) => hides.includes(name),
-        hiddenSize: hides.length,
-        names: () => byName.keys(),
-        namesUnder: () => [],
-        changedSince: () => undefined,
-      };
-      return table;
-    },
-  };
-}
 
 function cluster(name: string, altStatName: string): EncodedResource {
   return { name, version: altStatName, bytes: encode(ClusterSchema, create(ClusterSchema, { name, altStatName })) };
@@ -47,8 +25,8 @@ function explain(_type: string, name: string): { part: string; objects: string[]
 
 test('a later part covers and hides what an earlier one has', () => {
   const parts = [
-    part({ [clusterType]: [cluster('b', 'lower'), cluster('a', 'lower'), cluster('c', 'lower')] }),
-    part({ [clusterType]: [cluster('b', 'upper')] }, ['c']),
+    fixedPart({ [clusterType]: [cluster('b', 'lower'), cluster('a', 'lower'), cluster('c', 'lower')] }),
+    fixedPart({ [clusterType]: [cluster('b', 'upper')] }, ['c']),
   ];
   expect(configDump({ parts, explain }, { registry }).configs[0]).toEqual({
     '@type': 'type.googleapis.com/envoy.admin.v3.ClustersConfigDump',
@@ -63,7 +41,7 @@ test('a route table is whole, its own virtual hosts first, and names the objects
   const table = create(RouteConfigurationSchema, { name: '9080', virtualHosts: [{ name: 'allow_any', domains: ['*'] }] });
   const host = create(VirtualHostSchema, { domains: ['reviews'] });
   const parts = [
-    part({
+    fixedPart({
       [routeType]: [{ name: '9080', version: '1', bytes: encode(RouteConfigurationSchema, table), vhds: true }],
       [virtualHostType]: [{ name: '9080/reviews:9080', version: '1', bytes: encode(VirtualHostSchema, host) }],
     }),
@@ -97,7 +75,7 @@ test('private keys are left out', () => {
   });
   const text = JSON.stringify(
     configDump(
-      { parts: [part({ [secretType]: [{ name: 'default', version: '1', bytes: encode(SecretSchema, secret) }] })], explain },
+      { parts: [fixedPart({ [secretType]: [{ name: 'default', version: '1', bytes: encode(SecretSchema, secret) }] })], explain },
       { registry },
     ),
   );

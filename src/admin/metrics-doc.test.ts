@@ -18,7 +18,8 @@ function described(text = present): Map<string, Described> {
   const rows = new Map<string, Described>();
   for (const line of text.split('\n')) {
     const [, name = '', type = '', labels = '', of = ''] = line.split('|').map((cell) => cell.trim());
-    if (name.startsWith('`')) rows.set(name.replaceAll('`', ''), { type, labels: labels.replaceAll('`', ''), of });
+    // A table of something else has fewer columns.
+    if (name.startsWith('`') && of !== '') rows.set(name.replaceAll('`', ''), { type, labels: labels.replaceAll('`', ''), of });
   }
   return rows;
 }

@@ -10,7 +10,7 @@ import { completionScript } from './completion.ts';
 import { clusterType, routeType } from '../wire/types.ts';
 import { discoveryOptions, type DiscoveryFlags } from './discovery.ts';
 import { buildProgram, withoutExit } from './program.ts';
-import { runProgram } from './run.ts';
+import { mizzen, type Ended } from './testing/mizzen.ts';
 
 /** A port on which nobody listens. */
 async function closedPort(): Promise<number> {
@@ -23,31 +23,6 @@ async function closedPort(): Promise<number> {
 
 // The first use of a command loads what it needs, and other suites may have the processors.
 vi.setConfig({ testTimeout: 60_000 });
-
-interface Ended {
-  readonly status: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-/** One command line, with what it would print. */
-async function mizzen(...args: readonly string[]): Promise<Ended> {
-  let out = '';
-  let err = '';
-  const spies = [
-    vi.spyOn(process.stdout, 'write').mockImplementation((text) => (out += String(text)) !== ''),
-    vi.spyOn(process.stderr, 'write').mockImplementation((text) => (err += String(text)) !== ''),
-    vi.spyOn(console, 'error').mockImplementation((text) => (err += `${String(text)}\n`)),
-  ];
-  try {
-    process.exitCode = 0;
-    await runProgram(args);
-    return { status: Number(process.exitCode), out, err };
-  } finally {
-    process.exitCode = 0;
-    for (const spy of spies) spy.mockRestore();
-  }
-}
 
 test('the program runs as a process and its exit status says how it went', async () => {
   const run = (...args: readonly string[]): Promise<Ended> =>

@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, expect, test, vi } from 'vitest';
 import type { ObjectReport } from '../admin/convergence.ts';
-import { runProgram } from './run.ts';
+import { mizzen } from './testing/mizzen.ts';
 
 // The first use of a command loads what it needs, and other suites may have the processors.
 vi.setConfig({ testTimeout: 60_000 });
@@ -25,23 +25,6 @@ async function serve(answer: (url: string) => unknown): Promise<string> {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   return `127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
-
-async function mizzen(...args: readonly string[]): Promise<{ readonly status: number; readonly out: string; readonly err: string }> {
-  let out = '';
-  let err = '';
-  const spies = [
-    vi.spyOn(process.stdout, 'write').mockImplementation((text) => (out += String(text)) !== ''),
-    vi.spyOn(console, 'error').mockImplementation((text) => (err += `${String(text)}\n`)),
-  ];
-  try {
-    process.exitCode = 0;
-    await runProgram(args);
-    return { status: Number(process.exitCode), out, err };
-  } finally {
-    process.exitCode = 0;
-    for (const spy of spies) spy.mockRestore();
-  }
 }
 
 const there: ObjectReport = {
