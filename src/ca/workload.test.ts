@@ -6,7 +6,7 @@ import type { EncodedResource } from '../wire/resource.ts';
 import { readCertificates } from './pem.ts';
 import { FakeClock } from './testing/clock.ts';
 import { testAuthority, testCa, testIdentity } from './testing/authority.ts';
-import { WorkloadCertificates, type WorkloadCertificatesOptions } from './workload.ts';
+import { signerOfVersion, WorkloadCertificates, type WorkloadCertificatesOptions } from './workload.ts';
 
 const second = 1_000;
 
@@ -118,17 +118,20 @@ describe('the secret "default"', () => {
     certificates.stop();
   });
 
-  it('is recognised by its version on another replica while it is fresh', () => {
-    const { certificates, clock, ca } = setUp();
+  it('names its signer in the version, and nothing else is taken for one', () => {
+    const { certificates, ca } = setUp();
     const version = certificates.acquire(testIdentity, () => {}).secret()?.version ?? '';
-    const replica = new WorkloadCertificates({ ca, clock, ttlMs: 20 * second });
-    expect(replica.isFresh(version)).toBe(true);
-    clock.advance(9 * second);
-    expect(replica.isFresh(version)).toBe(true);
-    clock.advance(second);
-    expect(replica.isFresh(version)).toBe(false);
-    for (const nonsense of ['', '1.2.3', `${version}x`, version.replace(/\.[^.]+$/, '.0123456789ab')])
-      expect(replica.isFresh(nonsense)).toBe(false);
+    expect(signerOfVersion(version)).toBe(ca.authority.generation);
+    for (const nonsense of ['', '1.2', `${version}x`, `x${version}`]) expect(signerOfVersion(nonsense)).toBeUndefined();
+  });
+
+  it('is issued anew on another replica: a private key stays where it was made', () => {
+    const { certificates, clock, ca, issued } = setUp();
+    const version = certificates.acquire(testIdentity, () => {}).secret()?.version;
+    const replica = new WorkloadCertificates({ ca, clock, ttlMs: 20 * second, onIssued: (spiffeId) => issued.push(spiffeId) });
+    expect(replica.acquire(testIdentity, () => {}).secret()?.version).not.toBe(version);
+    expect(issued).toHaveLength(2);
+    replica.stop();
   });
 });
 

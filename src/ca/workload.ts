@@ -123,17 +123,6 @@ export class WorkloadCertificates {
     return this.#rootListeners.add(listener);
   }
 
-  /**
-   * Whether a proxy that holds `default` in this version, perhaps from another replica, needs no new one: the signer is the same and less
-   * than the renewal's part of a life is over. Only the proxy itself is hurt if it claims a version that it does not hold.
-   */
-  isFresh(version: string): boolean {
-    const [, notAfter = '', generation] = versionForm.exec(version) ?? [];
-    const life = this.#options.ttlMs ?? this.#ca.defaultTtlMs;
-    const left = Number(notAfter) * 1000 - this.#clock.now();
-    return generation === this.#ca.authority.generation && left > life * (1 - this.#fraction);
-  }
-
   /** Drops all certificates and timers. */
   stop(): void {
     for (const end of this.#endings) end();
@@ -144,17 +133,13 @@ export class WorkloadCertificates {
     this.#entries.clear();
   }
 
-  get #fraction(): number {
-    return this.#options.renewFraction ?? 0.5;
-  }
-
   #open(spiffeId: string, identity: SpiffeId): Entry {
     const listeners = new Listeners();
     const renewal = new Renewal<Issued>({
       issue: () => this.#issue(spiffeId, identity),
       clock: this.#clock,
       random: this.#options.random ?? Math.random,
-      fraction: this.#fraction,
+      fraction: this.#options.renewFraction ?? 0.5,
       jitter: this.#options.renewJitter ?? 0.1,
       onRenewed: () => listeners.notify(),
       onError: (error, retryInMs) => this.#options.onError?.(spiffeId, error, retryInMs),
@@ -192,14 +177,14 @@ export class WorkloadCertificates {
   }
 }
 
-const versionForm = /^[0-9A-F]+\.(\d{1,12})\.([0-9a-f]+)$/;
+const versionForm = /^[0-9A-F]+\.\d{1,12}\.([0-9a-f]+)$/;
 
 /** Generation of the signer of a secret `default` in this version. */
 export function signerOfVersion(version: string): string | undefined {
-  return versionForm.exec(version)?.[2];
+  return versionForm.exec(version)?.[1];
 }
 
-/** The version is the same on every replica: a proxy that reconnects elsewhere is recognised by it. */
+/** Its version names the signer: what a proxy has acknowledged tells below which root its certificate is. */
 function encodeOwn(signed: SignedCertificate, privateKey: string): EncodedResource {
   const secret: Secret = create(SecretSchema, {
     name: ownSecretName,
