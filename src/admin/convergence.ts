@@ -59,13 +59,18 @@ export interface ConvergencePage {
 
 export const maxObjectsAsked = 50;
 
+/** Objects that can be asked for: not those of a remote cluster (`Service/shop/reviews@east`), nor what stands for a whole collection (`Pod//`). */
+export function isAskable(object: string): boolean {
+  return /^[A-Za-z]{1,63}\/[-a-z0-9]{0,63}\/[-.a-z0-9]{1,253}$/.test(object);
+}
+
 /** What was asked for, or what is wrong with the question. */
 export function askedObjects(query: URLSearchParams): readonly string[] | { readonly error: string } {
   const objects = query.getAll('object');
   if (objects.length === 0) return { error: 'say which object: ?object=Kind/namespace/name, more than one if need be' };
   if (objects.length > maxObjectsAsked)
     return { error: `${objects.length} objects are too many, ask for at most ${maxObjectsAsked} at once` };
-  const wrong = objects.find((object) => !/^[A-Za-z]{1,63}\/[-a-z0-9]{0,63}\/[-.a-z0-9]{1,253}$/.test(object));
+  const wrong = objects.find((object) => !isAskable(object));
   return wrong === undefined
     ? objects
     : { error: `"${wrong.slice(0, 400)}" is not Kind/namespace/name, such as VirtualService/shop/reviews` };

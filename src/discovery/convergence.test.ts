@@ -88,6 +88,19 @@ test('proxies of all replicas count, and what they refuse is told once', async (
   expect(asked).toEqual(['/debug/convergence?peers=false&object=VirtualService%2Fshop%2Freviews']);
 });
 
+test.each(['Service/shop/reviews@east', 'MutatingWebhookConfiguration//', 'Pod/shop/A&object=b'])(
+  '%s is answered from here, and the others of its batch by all replicas',
+  async (odd) => {
+    const asked: string[] = [];
+    const own = desk([await peer('b', text(theirs), asked)]);
+    const { objects, unanswered } = await own.answer([odd, reviews], false);
+    expect(unanswered).toEqual([]);
+    expect(objects[0]).toMatchObject({ object: odd, behind: [], converged: true });
+    expect(objects[1]).toMatchObject({ proxies: { total: 3, acked: 2 }, converged: false });
+    expect(asked).toEqual(['/debug/convergence?peers=false&object=VirtualService%2Fshop%2Freviews']);
+  },
+);
+
 test('nobody else is asked for an answer of this replica alone', async () => {
   const asked: string[] = [];
   const { objects } = await desk([await peer('b', text(theirs), asked)]).answer([reviews], true);

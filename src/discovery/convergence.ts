@@ -1,5 +1,5 @@
 /** Answers how far objects have come: from this replica's streams, and from the other replicas, asked over HTTP. */
-import type { ConvergenceAnswer, ConvergencePage, LaggingReport, ObjectReport } from '../admin/convergence.ts';
+import { isAskable, type ConvergenceAnswer, type ConvergencePage, type LaggingReport, type ObjectReport } from '../admin/convergence.ts';
 import { originText, type ObjectKey } from '../apis/object.ts';
 import type { Problem } from '../apis/problem.ts';
 import type { Replica } from '../controllers/replicas.ts';
@@ -35,14 +35,16 @@ export class ConvergenceDesk implements ConvergencePage {
   async answer(objects: readonly string[], local: boolean): Promise<ConvergenceAnswer> {
     const own = await this.#own(objects as readonly ObjectKey[]);
     const peers = local ? [] : this.#peers();
-    if (peers.length === 0) return own;
-    const answers = await Promise.all(peers.map(async (peer) => ({ peer, answer: await askPeer(peer.monitoringAddress, objects) })));
+    // One that cannot be asked for would be an error of the whole question.
+    const askable = objects.filter(isAskable);
+    if (peers.length === 0 || askable.length === 0) return own;
+    const answers = await Promise.all(peers.map(async (peer) => ({ peer, answer: await askPeer(peer.monitoringAddress, askable) })));
     const unanswered = answers.filter(({ answer }) => answer === undefined).map(({ peer }) => peer.name);
     const given = answers.flatMap(({ answer }) => (answer === undefined ? [] : [answer]));
     return {
       replica: own.replica,
       unanswered,
-      objects: own.objects.map((report) => merged(report, given, unanswered.length === 0)),
+      objects: own.objects.map((report) => merged(report, isAskable(report.object) ? given : [], unanswered.length === 0)),
     };
   }
 

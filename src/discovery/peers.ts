@@ -1,24 +1,40 @@
 /** What other replicas answer on their monitoring ports. They are believed in what they say of their own proxies, and limited in how much and how long. */
 import { isIP } from 'node:net';
-import { maxObjectsAsked, type ConvergenceAnswer } from '../admin/convergence.ts';
+import { isAskable, maxObjectsAsked, type ConvergenceAnswer } from '../admin/convergence.ts';
 
 const limitMs = 3_000;
 const maxBytes = 4 * 1024 * 1024;
 /** As many as a replica tells. */
 const maxRefused = 1_000;
 
+/** A request with all its headers may have 16 KiB (Node's limit), and 50 objects with the longest names would have 20. */
+const maxQuery = 8 * 1024;
+
 /** How far objects have come on one replica alone; undefined where it does not answer in time and in form. */
 export async function askPeer(address: string, objects: readonly string[]): Promise<ConvergenceAnswer | undefined> {
   if (objects.length > maxObjectsAsked) return undefined;
-  const query = new URLSearchParams([['peers', 'false'], ...objects.map((object): [string, string] => ['object', object])]);
-  const answer = await getJson(address, `/debug/convergence?${query.toString()}`);
-  return isAnswer(answer) ? answer : undefined;
+  const answers = await Promise.all(queriesFor(objects).map((query) => getJson(address, `/debug/convergence?${query}`)));
+  if (!answers.every(isAnswer)) return undefined;
+  const [first] = answers;
+  return first === undefined ? undefined : { ...first, objects: answers.flatMap((answer) => answer.objects) };
+}
+
+function queriesFor(objects: readonly string[]): string[] {
+  const queries: string[] = [];
+  for (const object of objects) {
+    const asked = `&object=${encodeURIComponent(object)}`;
+    const last = queries.at(-1);
+    if (last === undefined || last.length + asked.length > maxQuery) queries.push(`peers=false${asked}`);
+    else queries[queries.length - 1] = last + asked;
+  }
+  return queries;
 }
 
 /** Objects that proxies of another replica refuse; none where it does not answer. */
 export async function refusedAtPeer(address: string): Promise<readonly string[]> {
   const answer = await getJson(address, '/debug/convergence/refused');
-  return Array.isArray(answer) && answer.length <= maxRefused && answer.every((object) => typeof object === 'string') ? answer : [];
+  if (!Array.isArray(answer) || answer.length > maxRefused) return [];
+  return answer.filter((object: unknown) => typeof object === 'string' && isAskable(object));
 }
 
 /** It comes from a Lease, which others may be able to write: only what can be a replica's is asked, and nothing but this page of it. */

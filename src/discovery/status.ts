@@ -1,5 +1,5 @@
 /** What the leader's status controller is told of objects: collected from this replica's parts and streams, and from the other replicas. */
-import type { ConvergencePage } from '../admin/convergence.ts';
+import { isAskable, type ConvergencePage } from '../admin/convergence.ts';
 import type { Log } from '../admin/log.ts';
 import type { ObjectKey } from '../apis/object.ts';
 import type { Problem } from '../apis/problem.ts';
@@ -91,7 +91,8 @@ class ReplicaFacts implements FactSource {
     const compareSoon = (): void => {
       comparing ??= setTimeout(() => {
         comparing = undefined;
-        handler(differences.take());
+        // A collection that cannot be read, or an object of a remote cluster, has no status here.
+        handler(differences.take().filter(isAskable));
       }, compareMs);
     };
     let streams = streamsOf(replicas);
