@@ -2,7 +2,7 @@
 import type { ObjectKey } from '../apis/object.ts';
 import { shortName } from '../wire/types.ts';
 import type { Standing, TableChange, TrackedStream } from '../xds/source.ts';
-import type { Effect } from './ledger.ts';
+import type { Effect, EffectChange } from './ledger.ts';
 import type { Snapshot } from './snapshot.ts';
 
 export interface LaggingProxy {
@@ -69,8 +69,6 @@ interface Finding {
 
 export class Convergence {
   private readonly options: ConvergenceOptions;
-  /** Names of a change of several objects that are made from none of them: each may have chosen them. */
-  private readonly ownerless = new WeakMap<TableChange, ReadonlySet<string>>();
 
   constructor(options: ConvergenceOptions) {
     this.options = options;
@@ -119,20 +117,14 @@ export class Convergence {
   private relevant(object: ObjectKey, effect: Effect): Relevant {
     const alone = effect.objects.size === 1;
     const kind = object.slice(0, object.indexOf('/'));
-    const changes = alone || choosing.has(kind) ? effect.changes : effect.changes.flatMap((change) => this.withoutOwner(effect, change));
+    const changes = alone || choosing.has(kind) ? effect.changes : effect.changes.flatMap(withoutOwner);
     return { effect, changes, replans: alone || planning.has(kind) };
   }
+}
 
-  /** What is made from one of the objects is found with that one. */
-  private withoutOwner(effect: Effect, change: TableChange): TableChange[] {
-    let names = this.ownerless.get(change);
-    if (names === undefined) {
-      const owned = (name: string): boolean => change.part.provenance?.(change.type, name)?.some((o) => effect.objects.has(o)) ?? false;
-      names = new Set([...change.names].filter((name) => !owned(name)));
-      this.ownerless.set(change, names);
-    }
-    return names.size === 0 ? [] : [{ ...change, names }];
-  }
+/** What is made from one of the objects is found with that one. */
+function withoutOwner(change: EffectChange): TableChange[] {
+  return change.ownerless.size === 0 ? [] : [{ ...change, names: change.ownerless }];
 }
 
 /** The worst standing of a proxy to all that the object has led to. Adds to `unsettled` the effects that it does not have. */

@@ -5,6 +5,11 @@
 import type { ObjectKey } from '../apis/object.ts';
 import type { Subscription, TableChange } from '../xds/source.ts';
 
+export interface EffectChange extends TableChange {
+  /** Names that are made from none of its objects, as far as is known: each of these may have chosen them. */
+  readonly ownerless: ReadonlySet<string>;
+}
+
 /** What one flush has led to. */
 export interface Effect {
   /** Grows with each flush. */
@@ -13,7 +18,7 @@ export interface Effect {
   /** Objects that had changed. */
   readonly objects: ReadonlySet<ObjectKey>;
   /** Of parts that were there before. */
-  readonly changes: readonly TableChange[];
+  readonly changes: readonly EffectChange[];
   /** Whether the proxy's list of parts has changed. */
   readonly replanned: { has(proxy: Subscription): boolean };
 }

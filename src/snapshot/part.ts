@@ -1,10 +1,16 @@
 import type { ObjectKey } from '../apis/object.ts';
 import { virtualHostType } from '../wire/types.ts';
-import type { Part, TypeUrl } from '../xds/source.ts';
+import type { Part, TableChange, TypeUrl } from '../xds/source.ts';
 import { ResourceTable, type ResourceLists } from './table.ts';
 
 /** Told of the first change in a table since the last commit. */
 export type Touched = (part: SnapshotPart, type: TypeUrl, table: ResourceTable) => void;
+
+/** The last step of a table. */
+export interface PartChange extends TableChange {
+  readonly part: SnapshotPart;
+  readonly table: ResourceTable;
+}
 
 /** A set of tables that many proxies share. */
 export class SnapshotPart implements Part {
@@ -43,8 +49,8 @@ export class SnapshotPart implements Part {
     return this.tables.keys();
   }
 
-  provenance(type: TypeUrl, name: string, limit?: number): ObjectKey[] | undefined {
-    return this.tables.get(type)?.provenance(name, limit);
+  provenance(type: TypeUrl, name: string): ObjectKey[] | undefined {
+    return this.tables.get(type)?.provenance(name);
   }
 
   dispose(): void {

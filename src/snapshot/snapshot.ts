@@ -7,16 +7,17 @@ import type { Objects } from '../mesh/objects.ts';
 import { parseProxy } from '../mesh/proxy.ts';
 import { localityScope, nodeScope, type Visibility } from '../mesh/visibility.ts';
 import { Derived, SourceCollection } from '../store/collection.ts';
+import { Trace } from '../store/trace.ts';
 import { routeType, virtualHostType } from '../wire/types.ts';
 import type { Validator } from '../wire/validate.ts';
-import type { Caller, ClaimedNode, Explanation, Part, Refusal, ResourceSource, Subscription, TableChange, TypeUrl } from '../xds/source.ts';
+import type { Caller, ClaimedNode, Explanation, Part, Refusal, ResourceSource, Subscription, TypeUrl } from '../xds/source.ts';
 import { AskedPart } from './asked.ts';
 import type { Flush } from './costs/cost.ts';
 import { Encoder } from './encoder.ts';
 import { GatewayPart, type CredentialReader } from './gateway.ts';
 import { HttpProxyPart } from './http-proxy.ts';
 import { InboundPart } from './inbound.ts';
-import { Ledger } from './ledger.ts';
+import { Ledger, type EffectChange } from './ledger.ts';
 import type { Vantage } from '../envoy/endpoints/reach.ts';
 import type { Families } from '../envoy/families.ts';
 import { FamiliesPart } from './families.ts';
@@ -27,7 +28,7 @@ import { NameTablePart } from './name-table.ts';
 import { OnDemandHosts } from './on-demand-hosts.ts';
 import { OnDemandPart, type OnDemandLists } from './on-demand.ts';
 import { OutboundPart } from './outbound.ts';
-import type { SnapshotPart } from './part.ts';
+import type { PartChange, SnapshotPart } from './part.ts';
 import { Parts } from './parts.ts';
 import { planFor, planKey, type Plan } from './plan.ts';
 import { SidecarPart } from './sidecar.ts';
@@ -94,6 +95,8 @@ export class Snapshot implements ResourceSource {
   private changedObjects = new Set<ObjectKey>();
   private readonly objectHandlers = new Set<(objects: ReadonlySet<ObjectKey>) => void>();
   private readonly flushHandlers = new Set<(flush: Flush) => void>();
+  /** The graph's count of evaluations at the end of the last translation. */
+  private evaluated = 0;
   private generation = 0;
   private connected = 0;
   private flushing = false;
@@ -217,9 +220,11 @@ export class Snapshot implements ResourceSource {
       const { changed, asked, replanned } = step.value;
       this.changedObjects = new Set();
       const created = this.parts.takeCreated();
-      this.record(objects, changed, replanned, created);
+      const trace = objects.size > 1 ? new Trace(this.evaluated, objects) : undefined;
+      this.evaluated = this.objects.graph.evaluations;
+      this.record(objects, changed, replanned, created, trace);
       const atMs = now();
-      this.report({ beganAtMs, atMs, ms: ms + atMs - turnBeganAtMs, objects, replanned }, changed, created);
+      this.report({ beganAtMs, atMs, ms: ms + atMs - turnBeganAtMs, objects, replanned, trace }, changed, created);
       const all = asked.size === 0 ? changed : new Map<SnapshotPart, ReadonlySet<TypeUrl>>([...changed, ...asked]);
       // Also with nothing: streams wait for the end of what places a proxy.
       for (const handler of this.handlers) handler(all);
@@ -235,15 +240,19 @@ export class Snapshot implements ResourceSource {
     changed: Changed,
     replanned: readonly Connection[],
     created: ReadonlySet<SnapshotPart>,
+    trace: Trace | undefined,
   ): void {
     if (objects.size === 0 || this.options.now === undefined) return;
-    const changes: TableChange[] = [];
+    const changes: EffectChange[] = [];
     for (const [part, types] of changed) {
       // Of a new part everything is new: the proxies that have it are replanned, or new themselves. Certificates are made from no object.
       if (created.has(part) || !this.parts.has(part)) continue;
       for (const type of types) {
         const table = part.table(type);
-        if (table !== undefined) changes.push({ part, type, version: table.version, names: table.lastStep });
+        if (table === undefined) continue;
+        const names = table.lastStep;
+        const ownerless = trace === undefined ? names : ownerlessOf(table, names, trace);
+        changes.push({ part, type, version: table.version, names, ownerless });
       }
     }
     // What nobody sees leads to nothing, as a first load.
@@ -253,7 +262,7 @@ export class Snapshot implements ResourceSource {
 
   private report(flush: Omit<Flush, 'changes'>, changed: Changed, created: ReadonlySet<SnapshotPart>): void {
     if (this.flushHandlers.size === 0 || this.options.now === undefined) return;
-    const changes: TableChange[] = [];
+    const changes: PartChange[] = [];
     if (flush.objects.size > 0) {
       // A part that is new for a proxy that has come is what it costs to connect, not the doing of an object.
       const moved = new Set(created.size === 0 ? [] : flush.replanned.flatMap(({ parts }) => parts));
@@ -261,7 +270,7 @@ export class Snapshot implements ResourceSource {
         if (!this.parts.has(part) || (created.has(part) && !moved.has(part))) continue;
         for (const type of types) {
           const table = part.table(type);
-          if (table !== undefined) changes.push({ part, type, version: table.version, names: table.lastStep });
+          if (table !== undefined) changes.push({ part, type, table, version: table.version, names: table.lastStep });
         }
       }
     }
@@ -629,6 +638,14 @@ export class Snapshot implements ResourceSource {
 }
 
 const timeless = (): number => 0;
+
+/** Names that none of the changed objects is known to have made. */
+function ownerlessOf(table: ResourceTable, names: ReadonlySet<string>, trace: Trace): ReadonlySet<string> {
+  const ownerless = new Set<string>();
+  for (const name of names) if ((table.trace(name, trace)?.size ?? 0) === 0) ownerless.add(name);
+  // Kept for minutes: most changes are all owned, or not at all.
+  return ownerless.size === names.size ? names : ownerless;
+}
 
 function unplaced(node: ClaimedNode): string {
   return `a fault of the control plane: there is no configuration for ${node.id}`;

@@ -2,6 +2,7 @@
 import type { ObjectKey } from '../apis/object.ts';
 import type { Problem } from '../apis/problem.ts';
 import type { Derived } from '../store/collection.ts';
+import type { Trace } from '../store/trace.ts';
 import type { EncodedResource } from '../wire/resource.ts';
 import type { Table } from '../xds/source.ts';
 
@@ -30,9 +31,14 @@ export function sameList(a: ResourceList, b: ResourceList): boolean {
   );
 }
 
+interface Maker {
+  provenance(key: string): ObjectKey[];
+  trace(key: string, trace: Trace): ReadonlySet<ObjectKey>;
+}
+
 interface Held {
   readonly resource: EncodedResource;
-  readonly from: { provenance(key: string, limit?: number): ObjectKey[] };
+  readonly from: Maker;
   readonly key: string;
 }
 
@@ -71,7 +77,8 @@ export class ResourceTable implements Table {
 
   /** Sets single resources that no collection gives, such as secrets. */
   put(resource: EncodedResource, objects: readonly ObjectKey[]): void {
-    this.set(resource, { provenance: () => [...objects] }, resource.name);
+    const trace = (_key: string, { among }: Trace): ReadonlySet<ObjectKey> => new Set(objects.filter((object) => among.has(object)));
+    this.set(resource, { provenance: () => [...objects], trace }, resource.name);
   }
 
   drop(name: string): void {
@@ -119,9 +126,15 @@ export class ResourceTable implements Table {
     return this.routes.get(route) ?? [];
   }
 
-  provenance(name: string, limit?: number): ObjectKey[] | undefined {
+  provenance(name: string): ObjectKey[] | undefined {
     const held = this.held.get(name);
-    return held?.from.provenance(held.key, limit);
+    return held?.from.provenance(held.key);
+  }
+
+  /** Those of the changed objects that led to the resource; undefined where there is none of that name. */
+  trace(name: string, trace: Trace): ReadonlySet<ObjectKey> | undefined {
+    const held = this.held.get(name);
+    return held?.from.trace(held.key, trace);
   }
 
   changedSince(version: number): ReadonlySet<string> | undefined {
@@ -163,7 +176,7 @@ export class ResourceTable implements Table {
     this.merged.clear();
   }
 
-  private replace(from: Held['from'], key: string, now: ResourceList | undefined, before: ResourceList | undefined): void {
+  private replace(from: Maker, key: string, now: ResourceList | undefined, before: ResourceList | undefined): void {
     const next = new Set((now ?? noResources).resources.map((r) => r.name));
     for (const resource of (before ?? noResources).resources) if (!next.has(resource.name)) this.unset(resource);
     for (const resource of (now ?? noResources).resources) this.set(resource, from, key);

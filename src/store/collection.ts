@@ -4,6 +4,7 @@
  */
 import type { ObjectKey } from '../apis/object.ts';
 import { Cell, Eager, type Graph, Memo, type Pause, type Stage, walkReaders } from './graph.ts';
+import type { Trace } from './trace.ts';
 
 /** Told of every key that appears, changes or goes, after the collection shows it. */
 export type KeyListener<V> = (key: string, now: V | undefined, before: V | undefined) => void;
@@ -151,6 +152,7 @@ class BucketCell<T> extends Cell<T> {
 }
 
 const none: ReadonlySet<string> = new Set<string>();
+const noObjects: ReadonlySet<ObjectKey> = new Set();
 
 abstract class Base<V> implements KeySource<V> {
   readonly graph: Graph;
@@ -394,9 +396,15 @@ export class Derived<I, V> extends Base<V> implements Stage {
     for (const [key, entry] of this.entries) if (entry.shown !== undefined) yield key;
   }
 
-  /** Keys of the objects that an entry was made from; of some where more than `limit` values are between. */
-  provenance(key: string, limit?: number): ObjectKey[] {
-    return this.entries.get(key)?.provenance(limit) ?? [];
+  /** Keys of the objects that an entry was made from. */
+  provenance(key: string): ObjectKey[] {
+    return this.entries.get(key)?.provenance() ?? [];
+  }
+
+  /** Those of the changed objects that led to an entry. */
+  trace(key: string, trace: Trace): ReadonlySet<ObjectKey> {
+    const entry = this.entries.get(key);
+    return entry === undefined ? noObjects : trace.of(entry);
   }
 
   /** Ends it and its entries: what reads them sees `undefined`, and whoever listens is told. */

@@ -43,7 +43,6 @@ const never: Pause = () => false;
 
 export class Graph {
   private active: Computed<unknown> | undefined = undefined;
-  private cycle = 0;
   /** Of `active`; its own number. */
   private evaluation = 0;
   private readonly stages: (Set<Stage> | undefined)[] = [];
@@ -96,10 +95,9 @@ export class Graph {
     const previous = this.active;
     const outer = this.evaluation;
     this.active = node as Computed<unknown>;
-    this.evaluation = ++this.cycle;
+    this.evaluation = ++this.evaluations;
     node.depsTail = undefined as unknown as Link;
     node.flags = flags | RecursedCheck;
-    this.evaluations++;
     try {
       return compute();
     } finally {
@@ -268,8 +266,14 @@ export abstract class Computed<T> extends Node {
     this.graph = graph;
   }
 
-  /** The keys of all objects that the value was made from, through every intermediate value; of some of them where there are more values than `limit`. Sorted. */
-  provenance(limit = Infinity): ObjectKey[] {
+  /** Whether it was computed after the graph had made so many evaluations. False for what reads nothing. */
+  evaluatedSince(evaluations: number): boolean {
+    // Each evaluation leaves its number on what it has read.
+    return this.deps !== undefined && this.deps.version > evaluations;
+  }
+
+  /** The keys of all objects that the value was made from, through every intermediate value. Sorted. */
+  provenance(): ObjectKey[] {
     const objects = new Set<ObjectKey>();
     const seen = new Set<ReactiveNode>([this]);
     const stack: ReactiveNode[] = [this];
@@ -277,7 +281,6 @@ export abstract class Computed<T> extends Node {
       for (let link = node.deps; link !== undefined; link = link.nextDep) {
         const dep = link.dep;
         if (seen.has(dep)) continue;
-        if (seen.size > limit) return [...objects].sort();
         seen.add(dep);
         if (dep instanceof Cell) {
           if (dep.object !== undefined) objects.add(dep.object);

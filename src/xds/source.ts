@@ -37,8 +37,8 @@ export interface Part {
   readonly id: string;
   /** Undefined: the part has nothing of that type and never had. */
   table(type: TypeUrl): Table | undefined;
-  /** Keys of the objects that a resource was made from; undefined where there is none of that name. `limit`: of values looked at, some objects are enough then. */
-  provenance?(type: TypeUrl, name: string, limit?: number): ObjectKey[] | undefined;
+  /** Keys of the objects that a resource was made from; undefined where there is none of that name. */
+  provenance?(type: TypeUrl, name: string): ObjectKey[] | undefined;
 }
 
 /** What a proxy says of itself on its first message, limited in size; nothing of it is believed before `open` has checked it. */

@@ -5,6 +5,7 @@ import { combineObservers } from '../../admin/streams.ts';
 import type { StreamObserver } from '../../xds/source.ts';
 import { nodeOf, snapshotOf } from '../testing/snapshots.ts';
 import type { Snapshot } from '../snapshot.ts';
+import type { Flush } from './cost.ts';
 import { bulkLoad, CostLedger, firstLoad, type CostLimits, type CostReport, type CostRow } from './cost-ledger.ts';
 
 function object(kind: string, name: string, spec: object): ConfigObject {
@@ -126,6 +127,24 @@ test('objects that change together have each what is made from it', () => {
   expect([endpoints.resources, hosts.resources]).toEqual([1, 2]);
   expect(endpoints.bytesSent + hosts.bytesSent).toBeCloseTo(mesh.sent, 6);
   expect(endpoints.translationMs).toBe(hosts.translationMs);
+});
+
+test('to divide a flush among its objects costs what they touch, at 50 and at 1,000 services alike', () => {
+  const visits = [50, 1_000].map((services) => {
+    const objects: ConfigObject[] = [];
+    for (let i = 0; i < services; i++) objects.push(service(`s${i}`), pod(`11.0.${i >> 8}.${i & 255}`, `s${i}`));
+    const mesh = new Mesh(objects);
+    let traced: Flush | undefined;
+    mesh.snapshot.onFlush((flush) => (traced = flush));
+    mesh.proxy('a', ...everything);
+    mesh.put(pod('12.0.0.1', 's7'), routes('s8', '2s'), service('s-new'));
+    expect(mesh.of(pod('', 's7'))).toMatchObject({ resources: 1 });
+    expect(mesh.of(routes('s8', ''))).toMatchObject({ resources: 2 });
+    expect(mesh.of(service('s-new')).resources).toBeGreaterThan(2);
+    return traced?.trace?.visits;
+  });
+  expect(visits[0]).toBeGreaterThan(10);
+  expect(visits[1]).toBe(visits[0]);
 });
 
 test('a stream that was sent two changes at once counts for both', () => {

@@ -1,5 +1,7 @@
 import type { ObjectKey } from '../../apis/object.ts';
-import type { Subscription, TableChange } from '../../xds/source.ts';
+import type { Trace } from '../../store/trace.ts';
+import type { Subscription } from '../../xds/source.ts';
+import type { PartChange } from '../part.ts';
 
 /** One translation, told before the streams hear of it. */
 export interface Flush {
@@ -11,9 +13,11 @@ export interface Flush {
   /** Objects that had changed; none where only proxies came or certificates were renewed. */
   readonly objects: ReadonlySet<ObjectKey>;
   /** Of parts that proxies had before, and of those that they got in place of others. */
-  readonly changes: readonly TableChange[];
+  readonly changes: readonly PartChange[];
   /** Proxies whose list of parts has changed. */
   readonly replanned: readonly Subscription[];
+  /** Which of the objects led to what; absent where there is but one. */
+  readonly trace: Trace | undefined;
 }
 
 /** What changes of one object cost. Where several objects have changed in one flush, all but `changes` is estimated. */

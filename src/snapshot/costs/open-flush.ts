@@ -1,11 +1,9 @@
 /** The figures of one flush while responses may still carry what it has changed, and how they are divided among its objects. */
 import type { ObjectKey } from '../../apis/object.ts';
-import type { Part, TableChange } from '../../xds/source.ts';
+import type { Trace } from '../../store/trace.ts';
+import type { Part } from '../../xds/source.ts';
+import type { PartChange } from '../part.ts';
 import { noCost, type Cost, type Flush } from './cost.ts';
-
-/** Resources of a flush whose objects are looked up, and values that are visited for each: a listener may be made from every object of a mesh. */
-const maxLookups = 512;
-const maxVisits = 256;
 
 /** What an object has of a step. */
 interface Share {
@@ -18,13 +16,13 @@ interface Share {
 export interface Step {
   readonly flush: OpenFlush;
   /** Undefined for what follows from another list of parts. */
-  readonly change: TableChange | undefined;
+  readonly change: PartChange | undefined;
   /** Of all its resources, never 0: what it counts for beside other steps in one response. */
   readonly weight: number;
   readonly bytesEncoded: number;
   /** By object of the flush; undefined where the flush has a single one, or is one row. */
   readonly owners: ReadonlyMap<ObjectKey, Share> | undefined;
-  /** What no object is known to have made: shared by all of the flush. */
+  /** What no object, or a great many, are known to have made: shared by all of the flush. */
   readonly ownerless: Share;
   bytesSent: number;
   /** That were sent it. */
@@ -54,8 +52,8 @@ export class OpenFlush {
     this.atMs = flush.atMs;
     this.flush = flush;
     this.together = together;
-    const lookups = { left: together === undefined && flush.objects.size > 1 ? maxLookups : 0 };
-    this.steps = flush.changes.map((change) => this.stepOf(change, lookups));
+    const trace = together === undefined ? flush.trace : undefined;
+    this.steps = flush.changes.map((change) => this.stepOf(change, trace));
     this.ofPlans = this.step(undefined, { resources: 0, bytes: 0, weight: 1 }, { resources: 0, bytes: 0, weight: 1 }, undefined);
   }
 
@@ -88,34 +86,29 @@ export class OpenFlush {
     for (const step of this.steps) step.before = undefined;
   }
 
-  private stepOf(change: TableChange, lookups: { left: number }): Step {
-    const table = change.part.table(change.type);
+  private stepOf(change: PartChange, trace: Trace | undefined): Step {
+    const { table } = change;
     const total: Share = { resources: 0, bytes: 0, weight: 0 };
     const ownerless: Share = { resources: 0, bytes: 0, weight: 0 };
     let owners: Map<ObjectKey, Share> | undefined;
     for (const name of change.names) {
-      const bytes = table?.get(name)?.bytes.byteLength ?? 0;
+      const bytes = table.get(name)?.bytes.byteLength ?? 0;
       const weight = bytes + name.length;
       give(total, 1, bytes, weight);
-      const makers = lookups.left > 0 ? this.makersOf(change, name) : none;
-      lookups.left--;
-      if (makers.length === 0) give(ownerless, 1, bytes, weight);
-      for (const object of makers) {
+      const makers = trace === undefined ? none : (table.trace(name, trace) ?? none);
+      const owned = trace !== undefined && makers.size > 0 && makers.size <= trace.most;
+      if (!owned) give(ownerless, 1, bytes, weight);
+      for (const object of owned ? makers : none) {
         owners ??= new Map();
         let share = owners.get(object);
         if (share === undefined) owners.set(object, (share = { resources: 0, bytes: 0, weight: 0 }));
-        give(share, 1 / makers.length, bytes / makers.length, weight / makers.length);
+        give(share, 1 / makers.size, bytes / makers.size, weight / makers.size);
       }
     }
     return this.step(change, total, ownerless, owners);
   }
 
-  private makersOf({ part, type }: TableChange, name: string): readonly ObjectKey[] {
-    const made = part.provenance?.(type, name, maxVisits);
-    return made === undefined ? none : made.filter((object) => this.flush.objects.has(object));
-  }
-
-  private step(change: TableChange | undefined, total: Share, ownerless: Share, owners: Step['owners']): Step {
+  private step(change: PartChange | undefined, total: Share, ownerless: Share, owners: Step['owners']): Step {
     return {
       flush: this,
       change,
@@ -133,7 +126,7 @@ export class OpenFlush {
   }
 }
 
-const none: readonly ObjectKey[] = [];
+const none: ReadonlySet<ObjectKey> = new Set();
 
 function give(to: Share, resources: number, bytes: number, weight: number): void {
   to.resources += resources;
