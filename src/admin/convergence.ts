@@ -34,7 +34,7 @@ export interface ObjectReport {
   /** At most 20 of those that do not, those that refuse it first. */
   readonly lagging: readonly LaggingReport[];
   /** What is wrong with it. */
-  readonly problems: readonly Pick<Problem, 'path' | 'reason' | 'severity' | 'message'>[];
+  readonly problems: readonly Pick<Problem, 'path' | 'reason' | 'severity' | 'message' | 'toReaders'>[];
   /** Replicas that have not seen the version of this one. */
   readonly behind: readonly string[];
   /** All that should have it have it, on all replicas. */

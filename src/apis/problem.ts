@@ -14,5 +14,7 @@ export interface Problem {
   readonly severity: 'error' | 'warning';
   /** For a human: what is wrong and what to do. */
   readonly message: string;
+  /** For readers of the object, where `message` quotes a proxy or names others' objects: see disclosure.ts. */
+  readonly toReaders?: string;
   readonly origin?: Origin;
 }

@@ -109,7 +109,10 @@ export class ConvergenceDesk implements ConvergencePage {
         state,
         ...(error !== undefined && { error }),
       })),
-      problems: problems.slice(0, maxProblems).map(({ path, reason, severity, message }) => ({ path, reason, severity, message })),
+      problems: problems.slice(0, maxProblems).map(({ path, reason, severity, message, toReaders }) => ({
+        ...{ path, reason, severity, message },
+        ...(toReaders !== undefined && { toReaders }),
+      })),
       behind: [],
       converged: !pending && proxies.acked === proxies.total,
     };

@@ -73,11 +73,17 @@ function isAnswer(value: unknown): value is ConvergenceAnswer {
       Array.isArray(report['lagging']) &&
       report['lagging'].every(isRecord) &&
       Array.isArray(report['problems']) &&
-      report['problems'].every(isRecord) &&
+      report['problems'].every(isProblem) &&
       isRecord(report['proxies']) &&
       Number.isSafeInteger(report['proxies']['total']) &&
       Number.isSafeInteger(report['proxies']['acked']),
   );
+}
+
+function isProblem(value: unknown): boolean {
+  if (!isRecord(value)) return false;
+  const { path, reason, message, toReaders = '' } = value;
+  return [path, reason, message, toReaders].every((text) => typeof text === 'string');
 }
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {

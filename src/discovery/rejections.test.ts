@@ -34,9 +34,27 @@ test('the object that changed last is the suspect, and the others are named', ()
       message:
         'proxy sidecar~10.0.0.1~a.shop~shop.svc.cluster.local refused VHDS 80/reviews:80, most likely because of this object; ' +
         'also made from DestinationRule/shop/reviews, Service/shop/reviews: bad regex',
+      toReaders:
+        'proxy a.shop refused VHDS 80/reviews:80, most likely because of this object; ' +
+        "also made from DestinationRule/shop/reviews and Service/shop/reviews: bad regex; see mizzen's log or /debug/problems",
     },
   ]);
   expect(told).toEqual([[virtualService]]);
+});
+
+test('readers of an object are told nothing of other namespaces', () => {
+  const mine = objectKey('VirtualService', 'front', 'all');
+  const fake = fakeStream('a');
+  const objects = ['DestinationRule/shop/reviews (rule.yaml:1)', 'Service/shop/reviews', 'Sidecar/front/default', mine];
+  const { nacks } = problems(mine);
+  const refusing = { ...fake, subscription: { ...fake.subscription, explain: () => ({ part: 'outbound', objects }) } };
+  nacks.rejected(refusing, virtualHostType, ['80/*'], "Duplicate entry of domain reviews.shop.svc in 'shop-table'");
+  const [problem] = nacks.problems();
+  expect(problem?.toReaders).toBe(
+    'a proxy of another namespace refused VHDS 80/*, most likely because of this object; also made from Sidecar/front/default and ' +
+      "2 objects of other namespaces: Duplicate entry of domain ... in ...; see mizzen's log or /debug/problems",
+  );
+  expect(problem?.message).toContain('reviews.shop.svc');
 });
 
 test('where nothing has changed lately those that configure traffic are blamed', () => {

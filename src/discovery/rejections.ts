@@ -1,4 +1,5 @@
 /** Resources that proxies have refused, as problems of the object that most likely caused it, until the proxy accepts that type again. */
+import { namespaceOf, objectsFor, proxyFor, reasonOf, whereAllOfItIs } from '../apis/disclosure.ts';
 import type { ObjectKey } from '../apis/object.ts';
 import type { Problem } from '../apis/problem.ts';
 import { shortName } from '../wire/types.ts';
@@ -65,14 +66,30 @@ export class NackProblems implements StreamObserver {
     return blamed.map((object): Problem => {
       const others = described.filter((_, i) => objects[i] !== object);
       const also = others.length === 0 ? '' : `; also made from ${listed(others)}`;
-      const text = `proxy ${stream.subscription.node.id} refused ${shortName(type)} ${name}, ${likely}${also}: ${message.slice(0, maxMessage)}`;
-      return { object, path: '', reason: 'Refused', severity: 'error', message: text };
+      const { id } = stream.subscription.node;
+      const what = `refused ${shortName(type)} ${name}, ${likely}`;
+      const text = `proxy ${id} ${what}${also}: ${message.slice(0, maxMessage)}`;
+      return {
+        object,
+        path: '',
+        reason: 'Refused',
+        severity: 'error',
+        message: text,
+        toReaders: toReaders(object, id, what, others, message),
+      };
     });
   }
 
   private tell(problems: readonly Problem[]): void {
     if (problems.length > 0) this.options.onChange?.(new Set(problems.map(({ object }) => object)));
   }
+}
+
+function toReaders(object: ObjectKey, node: string, what: string, others: readonly string[], message: string): string {
+  const namespace = namespaceOf(object);
+  const proxy = proxyFor(namespace, node);
+  const also = others.length === 0 ? '' : `; also made from ${objectsFor(namespace, others, maxOthers)}`;
+  return `${proxy === undefined ? 'a proxy of another namespace' : `proxy ${proxy}`} ${what}${also}: ${reasonOf(message)}; ${whereAllOfItIs}`;
 }
 
 /** Envoy quotes whole messages. */

@@ -47,7 +47,7 @@ class World {
   /** As the status says it, until `facts` are others. */
   put(object: ObjectKey, facts: ObjectFacts, written = facts): void {
     this.facts.set(object, facts);
-    this.seen.set(object, { apiVersion: 'networking.istio.io/v1', conditions: conditionsFingerprint(conditionsOf(written)) });
+    this.seen.set(object, { apiVersion: 'networking.istio.io/v1', conditions: conditionsFingerprint(conditionsOf(object, written)) });
   }
 
   start(limits: StatusControllerOptions['limits'] = {}): this {
@@ -292,6 +292,22 @@ test('what a hundred proxies refuse alike is one Event', async () => {
   world.change({ ...refused, problems });
   await world.clock.advance(10_000);
   expect(world.events).toHaveLength(1);
+});
+
+test('neither conditions nor Events tell of other namespaces', async () => {
+  using world = new World();
+  world.put(reviews, fine);
+  world.start();
+  const problem = { path: '', reason: 'Refused', severity: 'error', message: 'proxy vault.bank refused CDS x: vault.bank is bad' } as const;
+  const lagging = [
+    { proxy: 'router~1.1.1.1~gateway.ingress~ingress.svc', state: 'rejected', error: 'vault.bank is bad' },
+    { proxy: 'sidecar~1.1.1.1~a.shop~shop.svc', state: 'rejected', error: 'vault.bank is bad' },
+  ] as const;
+  world.change({ ...refused, lagging, problems: [{ ...problem, toReaders: 'a proxy of another namespace refused CDS x: ... is bad' }] });
+  await world.clock.advance(10_000);
+  const message = '1 of 2 proxies; refused by a.shop and 1 of other namespaces; a proxy of another namespace refused CDS x: ... is bad';
+  expect(world.writes.at(-1)?.conditions[1]).toMatchObject({ reason: 'Refused', message });
+  expect(world.events.map(({ note }) => note)).toEqual(['a proxy of another namespace refused CDS x: ... is bad']);
 });
 
 test('of many objects with problems at once only some are told of by Events, all by conditions', async () => {

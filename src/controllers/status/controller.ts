@@ -8,7 +8,7 @@ import { ApiRefusal } from '../../kubernetes/list.ts';
 import type { Controller } from '../controller.ts';
 import { Agenda, type Due } from './agenda.ts';
 import { TokenBucket } from './bucket.ts';
-import { conditionsOf } from './conditions.ts';
+import { conditionsOf, messageOf } from './conditions.ts';
 import type { Cause, FactSource, ObjectFacts } from './facts.ts';
 import type { StatusWriter } from './writer.ts';
 
@@ -197,7 +197,7 @@ class Term {
     if (present === undefined || !hasConditions(object)) return;
     const now = clock.now();
     const memory = this.#memory.get(object) ?? {};
-    const conditions = conditionsOf(facts);
+    const conditions = conditionsOf(object, facts);
     const isPending = conditions.some(({ reason }) => reason === 'Pending');
     if (isPending) memory.laggingSinceMs ??= now;
     else delete memory.laggingSinceMs;
@@ -243,7 +243,9 @@ class Term {
   }
 
   async #tell(object: ObjectKey, facts: ObjectFacts, signal: AbortSignal): Promise<void> {
-    const errors = facts.problems.filter(({ severity }) => severity === 'error');
+    const errors = facts.problems
+      .filter(({ severity }) => severity === 'error')
+      .map((problem) => ({ ...problem, message: messageOf(object, problem) }));
     const before = this.#told.get(object);
     const now = new Map(errors.map((problem) => [problemKey(problem), problem]));
     const fresh = [...now].filter(([key]) => before?.has(key) !== true).slice(0, maxEvents);
@@ -281,7 +283,7 @@ function isAboutObject(error: unknown): boolean {
 
 /** What many proxies refuse alike is one problem. */
 function problemKey({ reason, path, message }: ObjectFacts['problems'][number]): string {
-  return fingerprint(`${reason} ${path} ${message.replace(/^proxy \S+ /, '')}`);
+  return fingerprint(`${reason} ${path} ${message.replace(/^(proxy \S+|a proxy of another namespace) /, '')}`);
 }
 
 /** Istio's kinds have a status for conditions; of others problems are told by Events alone. */

@@ -7,7 +7,7 @@ export interface ObjectFacts {
   readonly exists: boolean;
   readonly generation?: number;
   /** What is wrong with it, refusals of proxies included. */
-  readonly problems: readonly Pick<Problem, 'path' | 'reason' | 'severity' | 'message'>[];
+  readonly problems: readonly Pick<Problem, 'path' | 'reason' | 'severity' | 'message' | 'toReaders'>[];
   readonly proxies: { readonly total: number; readonly acked: number };
   /** Some of the proxies that should have it and do not, those that refuse it first. */
   readonly lagging: readonly { readonly proxy: string; readonly state: 'pending' | 'rejected'; readonly error?: string }[];
