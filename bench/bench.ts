@@ -9,7 +9,7 @@ import { own } from '../test/envoy/harness/owned.ts';
 import { calibrate } from './calibration/calibrate.ts';
 import type { Flags } from './flags.ts';
 import type { Report, SizeResult, TargetResult } from './report/result.ts';
-import { proxyPlans, run, type RunOptions } from './run.ts';
+import { run, type RunOptions } from './run.ts';
 import type { Numbers } from './scenarios/context.ts';
 import { conditionsOf, sizesOf } from './sizes.ts';
 import { type MizzenOptions, startMizzen } from './target/mizzen.ts';
@@ -18,7 +18,8 @@ import { idle } from './target/usage.ts';
 import type { Feed } from './workload/feed.ts';
 import { FolderFeed } from './workload/folder.ts';
 import { KubernetesFeed, readKubeconfig } from './workload/kubernetes.ts';
-import { meshItems, type MeshSize } from './workload/mesh.ts';
+import { meshItems, type MeshSize, simulatedProxies } from './workload/mesh.ts';
+import { nodeOf } from './workload/node.ts';
 
 export async function bench(flags: Flags, progress: (line: string) => void): Promise<Report> {
   const work = mkdtempSync(join(tmpdir(), 'mizzen-bench-'));
@@ -39,10 +40,7 @@ async function calibrated(flags: Flags, progress: (line: string) => void): Retur
   progress('calibration: a bare grpc-js server');
   const [size] = sizesOf(flags);
   if (size === undefined) throw new Error('there is no size to measure');
-  const proxies = await proxyPlans({
-    size,
-    proxies: { protocol: 'delta', workers: flags.workers, slowReaders: 0, slowBytesPerSecond: 0, sds: false },
-  });
+  const proxies = simulatedProxies(size).map((proxy) => ({ node: nodeOf(proxy) }));
   return calibrate({ proxies, workers: flags.workers, limitMs: flags.limit });
 }
 
@@ -110,13 +108,13 @@ async function runTargets(
   };
   if (flags.target.length === 0) {
     const nodeFlags = flags.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${resolve(flags.profile)}`];
-    await using target = await startMizzen({ from, work, tls: flags.tls, nodeFlags });
+    await using target = await startMizzen({ from, work, tls: flags.tls, nodeFlags, replicas: flags.replicas });
     return [await run({ ...options, target: await withRoots(target, at.feed, flags, work) })];
   }
   const results: TargetResult[] = [];
   for (const target of flags.target) {
     at.progress(`${target.name}: until it has read the objects and is idle`);
-    await idle(target.pid, flags.limit);
+    for (const { pid } of target.replicas) await idle(pid, flags.limit);
     const complete = await withRoots({ ...target, tls: flags.tls }, at.feed, flags, work);
     results.push(await run({ ...options, target: complete }));
   }

@@ -28,6 +28,7 @@ export interface Flags {
   readonly folder?: string;
   readonly kubeconfig?: string;
   readonly target: readonly Target[];
+  readonly replicas: number;
   readonly root?: string;
   readonly envoy: boolean;
   readonly profile?: string;
@@ -98,11 +99,12 @@ export function benchCommand(action: (flags: Flags, command: Command) => Promise
     .option('--folder <dir>', 'folder for the manifests; the default is a temporary one')
     .option('--kubeconfig <file>', 'a cluster that runs, without kubelets (npm run cluster); the default is one of the bench')
     .option(
-      '--target <name=host:port,pid[,metrics=url]>',
-      'a running server that reads --folder or --kubeconfig; may be repeated; the default is a mizzen of this tree',
+      '--target <name=host:port,pid[,metrics=url][+...]>',
+      'a running server, or several replicas joined by +, that reads --folder or --kubeconfig; may be repeated; the default is a mizzen of this tree',
       collectTarget,
       [],
     )
+    .addOption(count('--replicas <n>', 'how many mizzens of this tree serve the proxies, divided among them', 1))
     .option('--root <file>', 'root certificates of the targets, for --tls; the default is what they publish in the cluster')
     .option('--profile <dir>', 'write a CPU profile of the mizzen that the bench starts into this folder')
     .optionsGroup('The result:')

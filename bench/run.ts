@@ -8,8 +8,7 @@ import { Fleet } from './streams/fleet.ts';
 import type { ProxyPlan } from './streams/messages.ts';
 import type { Protocol } from './streams/response.ts';
 import { Meter } from './target/meter.ts';
-import type { Target } from './target/target.ts';
-import { usageOf } from './target/usage.ts';
+import type { Replica, Target } from './target/target.ts';
 import type { Feed } from './workload/feed.ts';
 import { envoyProxy, type MeshSize, simulatedProxies } from './workload/mesh.ts';
 import { nodeOf } from './workload/node.ts';
@@ -43,8 +42,9 @@ export interface ProxyOptions {
 export async function run(options: RunOptions): Promise<TargetResult> {
   const { target, feed, size, settings, scenarios, numbers } = options;
   const progress = (line: string): void => options.progress(`${target.name}: ${line}`);
-  const atStart = usageOf(target.pid);
   const token = target.tls === true ? (target.token ?? feed.token) : undefined;
+  const before = new Meter(target.replicas, undefined);
+  const atStart = { cpuMs: before.cpuMs(), peakRssMb: before.highestRssMb };
   await using fleet = new Fleet(options.proxies.workers);
   await using stack = new AsyncDisposableStack();
   const { protocol } = options.proxies;
@@ -61,16 +61,16 @@ export async function run(options: RunOptions): Promise<TargetResult> {
         }),
       )
     : undefined;
-  const meter = new Meter(target, envoy);
+  const meter = new Meter(target.replicas, envoy);
   const proxies = simulatedProxies(size);
   const context: Context = { settings, feed, fleet, meter, envoy, size, proxies, numbers, progress };
-  const plans = await proxyPlans(options, token);
+  const plans = await proxyPlans(options, target.replicas, token);
   progress(`${plans.length} proxies connect`);
-  const { address, ca } = target;
+  const { ca } = target;
   const keepVersions = scenarios.includes(reconnectName);
   const results: ScenarioResult[] = [
     await measureConnect(context, () =>
-      fleet.connect({ address, ...(ca === undefined ? {} : { ca }), proxies: plans, keepVersions, limitMs: settings.limitMs }),
+      fleet.connect({ ...(ca === undefined ? {} : { ca }), proxies: plans, keepVersions, limitMs: settings.limitMs }),
     ),
   ];
   const skipped: { scenario: string; reason: string }[] = [];
@@ -103,6 +103,7 @@ const secretNames: readonly string[] = ['default', 'ROOTCA'];
 /** The first proxies refuse, the last ones read slowly: changes of one namespace concern the first. */
 export async function proxyPlans(
   { size, proxies: { protocol, slowReaders, slowBytesPerSecond, nack, sds } }: Pick<RunOptions, 'size' | 'proxies'>,
+  replicas: readonly Pick<Replica, 'address'>[],
   token?: Target['token'],
 ): Promise<ProxyPlan[]> {
   const all = simulatedProxies(size);
@@ -112,6 +113,7 @@ export async function proxyPlans(
     const bearer = tokens[p];
     return {
       node: nodeOf(proxy),
+      address: replicas[p % replicas.length]?.address ?? '',
       protocol: protocol === 'mixed' ? (p % 2 === 0 ? 'delta' : 'sotw') : protocol,
       ...(bearer === undefined ? {} : { token: bearer }),
       ...(sds ? { secrets: secretNames } : {}),

@@ -10,6 +10,6 @@ export function sizesOf({ services, virtualServices, proxies, layout, sweep }: F
   return sizes.map((size) => ({ ...size, virtualServices: Math.min(virtualServices, size.services), layout }));
 }
 
-export function conditionsOf({ protocol, feed, tls, sds, slowReaders, nack, workers }: Flags): Conditions {
-  return { protocol, feed, tls, sds, slowReaders, nack: nack?.text ?? '', workers };
+export function conditionsOf({ protocol, feed, tls, sds, slowReaders, nack, workers, replicas }: Flags): Conditions {
+  return { protocol, feed, tls, sds, slowReaders, nack: nack?.text ?? '', workers, replicas };
 }

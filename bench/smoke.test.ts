@@ -40,6 +40,18 @@ test('every scenario that a folder can have reaches all proxies, over both proto
   expect(report.calibration?.serverCpuMs).toBeGreaterThan(0);
 });
 
+test('replicas share the proxies, and a change reaches those of all', { timeout: patience }, async () => {
+  const { report, status, errors } = await runBench(
+    ...small,
+    ...['--scenario', 'endpoint', '--replicas', '2', '--tls', '--quiet-ms', '50', '--no-calibration'],
+  );
+  expect(errors).not.toContain('bench:');
+  expect(status).toBe(0);
+  const endpoint = report.sizes[0]?.targets[0]?.scenarios.find(({ scenario }) => scenario === 'endpoint');
+  expect(endpoint?.receipts.failures).toBe(0);
+  expect(endpoint?.received.messages).toBe(3);
+});
+
 test('a run that costs more than its budget names what is worse', { timeout: patience }, async () => {
   const folder = mkdtempSync(join(tmpdir(), 'mizzen-bench-budget-'));
   onTestFinished(() => rmSync(folder, { recursive: true }));

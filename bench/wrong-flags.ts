@@ -30,6 +30,9 @@ export function wrongFlags(flags: Flags): string | undefined {
   if (all > maxChanges) return `${all} changes in all are more than ${maxChanges}`;
   if (changes === 0) return '--changes must be at least 1';
   if (flags.workers === 0) return '--workers must be at least 1';
+  if (flags.replicas === 0) return '--replicas must be at least 1';
+  if (target.length > 0 && flags.replicas !== 1)
+    return '--replicas is for the mizzen that the bench starts; those of a --target are joined by +';
   if (slowReaders >= proxies) return 'at least one proxy must not be a slow reader';
   if (feed === 'folder' && kubeconfig !== undefined) return '--kubeconfig is for --feed kubernetes';
   if (feed === 'kubernetes' && folder !== undefined) return '--folder is for --feed folder';
@@ -40,6 +43,7 @@ export function wrongFlags(flags: Flags): string | undefined {
   if (flags.sds && !tls) return '--sds needs --tls: nobody gets a private key in plaintext';
   if (root !== undefined && (target.length === 0 || !tls)) return '--root is for --target with --tls';
   if ((budget !== undefined || writeBudget !== undefined) && !flags.calibration) return 'a budget needs the calibration';
+  if ((budget !== undefined || writeBudget !== undefined) && flags.replicas !== 1) return 'a budget is for one replica';
   if (writeBudget !== undefined && (sweep !== undefined || target.length > 1)) return '--write-budget is for one server at one size';
   const noPods = envoy ? whyNoPods() : undefined;
   return noPods === undefined ? undefined : `--envoy cannot be here: ${noPods}`;

@@ -17,7 +17,7 @@ export interface Calibration {
 }
 
 export interface CalibrationOptions {
-  readonly proxies: readonly ProxyPlan[];
+  readonly proxies: readonly Pick<ProxyPlan, 'node'>[];
   readonly workers: number;
   readonly limitMs: number;
 }
@@ -33,8 +33,8 @@ export async function calibrate({ proxies, workers, limitMs }: CalibrationOption
     const [{ port }] = (await once(server, 'message', { signal: AbortSignal.timeout(limitMs) })) as [{ port: number }];
     await using fleet = new Fleet(workers);
     // Always delta in plaintext: it is a measure of the machine, not of the run.
-    const plans = proxies.map(({ node }) => ({ node, protocol: 'delta' as const }));
-    await fleet.connect({ address: `127.0.0.1:${port}`, proxies: plans, keepVersions: false, limitMs });
+    const plans = proxies.map(({ node }) => ({ node, address: `127.0.0.1:${port}`, protocol: 'delta' as const }));
+    await fleet.connect({ proxies: plans, keepVersions: false, limitMs });
     const all: Round[] = [];
     for (let i = 0; i < warmUps + rounds; i++) all.push(await round(fleet, server, `${i}`.padStart(3, '0'), plans.length, limitMs));
     await fleet.close();

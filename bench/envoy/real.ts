@@ -51,7 +51,7 @@ export class RealEnvoy implements AsyncDisposable {
     await using stack = new AsyncDisposableStack();
     const network = stack.use(new PodNetwork('bench'));
     const pod = network.pod('envoy');
-    const relay = stack.use(await Relay.start(network.testAddress, target.address));
+    const relay = stack.use(await Relay.start(network.testAddress, target.replicas[0]?.address ?? ''));
     const folder = stack.use(new Folder('bench-envoy'));
     const security: string[] = [];
     if (target.caFile === undefined || token === undefined) security.push('--plaintext');

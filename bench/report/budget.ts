@@ -14,7 +14,7 @@ export interface Costs {
 }
 
 export interface Budget {
-  readonly conditions: Omit<Conditions, 'workers'>;
+  readonly conditions: Omit<Conditions, 'workers' | 'replicas'>;
   readonly size: MeshSize;
   /** Times what is written here. */
   readonly allow: Costs;
@@ -91,7 +91,7 @@ function costsOf({ received, serverCpuMs }: ScenarioResult, { calibration }: Rep
   return { messages: received.messages, bytes: received.bytes, cpu: serverCpuMs / calibration.serverCpuMs };
 }
 
-function comparable({ workers: _workers, ...others }: Conditions): Budget['conditions'] {
+function comparable({ workers: _workers, replicas: _replicas, ...others }: Conditions): Budget['conditions'] {
   return others;
 }
 

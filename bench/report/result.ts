@@ -96,6 +96,7 @@ export interface Conditions {
   /** Type and share, as they were given. */
   readonly nack: string;
   readonly workers: number;
+  readonly replicas: number;
 }
 
 export interface Report {

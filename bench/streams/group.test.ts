@@ -90,9 +90,9 @@ afterEach(() => {
 
 const limitMs = 5000;
 
-function plans(count: number) {
+function plans(count: number, address: string) {
   const proxies = simulatedProxies({ services: 10, virtualServices: 0, proxies: count, layout: 'default' });
-  return proxies.map((proxy) => ({ node: nodeOf(proxy), protocol: 'delta' as const, token: 'a.b.c' }));
+  return proxies.map((proxy) => ({ node: nodeOf(proxy), address, protocol: 'delta' as const, token: 'a.b.c' }));
 }
 
 function watching(text: string, concerns: readonly boolean[]): WatchCommand {
@@ -102,7 +102,7 @@ function watching(text: string, concerns: readonly boolean[]): WatchCommand {
 test('streams get in sync, and the time of a change is that of its text in the type that is watched', async () => {
   server = new ScriptedServer();
   const address = await server.listen();
-  const { tookMs } = await group.connect({ do: 'connect', address, proxies: plans(3), keepVersions: false, limitMs });
+  const { tookMs } = await group.connect({ do: 'connect', proxies: plans(3, address), keepVersions: false, limitMs });
   expect(tookMs).toHaveLength(3);
   expect(Math.min(...tookMs)).toBeGreaterThan(0);
   expect([...server.tokens]).toEqual(['Bearer a.b.c']);
@@ -134,7 +134,7 @@ test('streams get in sync, and the time of a change is that of its text in the t
 test('a server that ends a stream fails the wait, with what it said', async () => {
   server = new ScriptedServer();
   const address = await server.listen();
-  await group.connect({ do: 'connect', address, proxies: plans(2), keepVersions: false, limitMs });
+  await group.connect({ do: 'connect', proxies: plans(2, address), keepVersions: false, limitMs });
   group.watch(watching('never', [true, true]));
   const waiting = group.await({ do: 'await', id: 1, limitMs });
   const [call] = server.calls;
@@ -145,7 +145,7 @@ test('a server that ends a stream fails the wait, with what it said', async () =
 test('what does not come is missed after the limit; whom it does not concern is not waited for', async () => {
   server = new ScriptedServer();
   const address = await server.listen();
-  await group.connect({ do: 'connect', address, proxies: plans(3), keepVersions: false, limitMs });
+  await group.connect({ do: 'connect', proxies: plans(3, address), keepVersions: false, limitMs });
   group.watch(watching('10.9.8.7', [true, true, false]));
   server.calls[0]?.write(response(types.endpoints, 'e3', { a: Buffer.from([0x0a, 8, ...Buffer.from('10.9.8.7')]) }));
   const { receivedMs } = await group.await({ do: 'await', id: 1, limitMs: 300 });
@@ -156,7 +156,7 @@ test('what does not come is missed after the limit; whom it does not concern is 
 test('proxies restart one after the other, and reconnect together', async () => {
   server = new ScriptedServer();
   const address = await server.listen();
-  await group.connect({ do: 'connect', address, proxies: plans(3), keepVersions: true, limitMs });
+  await group.connect({ do: 'connect', proxies: plans(3, address), keepVersions: true, limitMs });
   const { tookMs } = await group.restart({ do: 'restart', overMs: 30, limitMs });
   expect(tookMs.filter((ms) => ms > 0)).toHaveLength(3);
   expect(server.calls).toHaveLength(6);

@@ -102,9 +102,9 @@ export class ProxyGroup {
   }
 
   async certify({ request, overMs, limitMs }: CertifyCommand): Promise<Certified> {
-    const { address, ca } = this.#server ?? {};
-    if (address === undefined || ca === undefined) throw new Error('certificates are signed over TLS only');
-    const tookMs = await this.#paced(overMs, async ({ plan: { token } }) => {
+    const { ca } = this.#server ?? {};
+    if (ca === undefined) throw new Error('certificates are signed over TLS only');
+    const tookMs = await this.#paced(overMs, async ({ plan: { token, address } }) => {
       if (token === undefined) throw new Error('certificates are signed for tokens only');
       const beganMs = nowMs();
       await requestCertificate({ address, ca, token, request, limitMs });
@@ -142,8 +142,8 @@ export class ProxyGroup {
 
   #connect(member: Member): void {
     if (this.#server === undefined) throw new Error('nothing was connected');
-    const { address, ca } = this.#server;
-    const { protocol, token, bytesPerSecond } = member.plan;
+    const { ca } = this.#server;
+    const { address, protocol, token, bytesPerSecond } = member.plan;
     const connection = new Connection({
       protocol,
       address,

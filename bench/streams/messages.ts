@@ -5,6 +5,8 @@ import type { Protocol } from './response.ts';
 export interface ProxyPlan {
   /** The encoded Node. */
   readonly node: Uint8Array;
+  /** `host:port` of its server. */
+  readonly address: string;
   readonly protocol: Protocol;
   readonly token?: string;
   /** Names that it asks for over SDS. */
@@ -17,7 +19,6 @@ export interface ProxyPlan {
 
 export interface ConnectCommand {
   readonly do: 'connect';
-  readonly address: string;
   readonly ca?: string;
   readonly proxies: readonly ProxyPlan[];
   /** Keep what is needed to tell versions on a reconnect. */

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadTokenKey, signToken } from '../../src/identity/localtoken.ts';
 import { Discovery } from '../../test/envoy/harness/discovery.ts';
-import type { Target } from './target.ts';
+import type { Replica, Target } from './target.ts';
 
 export interface MizzenOptions {
   /** Folder of manifests, or a kubeconfig. */
@@ -13,28 +13,31 @@ export interface MizzenOptions {
   readonly tls: boolean;
   /** Flags for node itself, such as `--cpu-prof`. */
   readonly nodeFlags: readonly string[];
+  /** How many of it serve the same. */
+  readonly replicas: number;
 }
 
-export async function startMizzen({ from, work, tls, nodeFlags }: MizzenOptions): Promise<Target & AsyncDisposable> {
+export async function startMizzen(options: MizzenOptions): Promise<Target & AsyncDisposable> {
+  const { from, work, tls, replicas } = options;
+  await using stack = new AsyncDisposableStack();
   const state = join(work, 'state');
-  const began = performance.now();
-  const discovery = await Discovery.start({
-    ...('folder' in from ? { config: from.folder } : { kubeconfig: from.kubeconfig }),
-    state,
-    log: join(work, 'mizzen.log'),
-    flags: ['--log-level', 'warn'],
-    // As the Dockerfile starts it.
-    env: { NODE_OPTIONS: ['--max-semi-space-size=8', ...nodeFlags].join(' ') },
-  });
-  const startMs = performance.now() - began;
-  const { pid, addresses } = discovery;
-  if (pid === undefined) throw new Error('mizzen discovery has no process');
-  const { address, adminAddress, grpc, secureGrpc, monitoring } = addresses;
-  const dispose = async (): Promise<void> => discovery[Symbol.asyncDispose]();
-  const metrics = `http://${adminAddress}:${monitoring}/metrics`;
-  const plain = { name: 'mizzen', pid, startMs, metrics, [Symbol.asyncDispose]: dispose };
-  if (!tls) return { ...plain, address: `${address}:${grpc}` };
-  const secure = { ...plain, tls: true, address: `${address}:${secureGrpc}` };
+  const started: Discovery[] = [];
+  let startMs = 0;
+  // One after the other: the first one makes the CA that all of a folder share.
+  for (let i = 0; i < replicas; i++) {
+    const began = performance.now();
+    started.push(stack.use(await startReplica(options, state, i)));
+    startMs = performance.now() - began;
+  }
+  const owned = stack.move();
+  const plain = {
+    name: 'mizzen',
+    startMs,
+    replicas: started.map((discovery) => replicaOf(discovery, tls)),
+    [Symbol.asyncDispose]: async () => owned.disposeAsync(),
+  };
+  if (!tls) return plain;
+  const secure = { ...plain, tls: true };
   // In a cluster the API server makes tokens, and the roots are a ConfigMap.
   if ('kubeconfig' in from) return secure;
   const caFile = join(state, 'ca', 'root-cert.pem');
@@ -45,4 +48,21 @@ export async function startMizzen({ from, work, tls, nodeFlags }: MizzenOptions)
     ca: readFileSync(caFile, 'utf8'),
     token: async ({ namespace, serviceAccount }) => (await signToken(key, { namespace, serviceAccount }, Date.now())).token,
   };
+}
+
+function startReplica({ from, work, nodeFlags }: MizzenOptions, state: string, replica: number): Promise<Discovery> {
+  return Discovery.start({
+    ...('folder' in from ? { config: from.folder } : { kubeconfig: from.kubeconfig }),
+    state,
+    log: join(work, `mizzen-${replica}.log`),
+    flags: ['--log-level', 'warn'],
+    // As the Dockerfile starts it.
+    env: { NODE_OPTIONS: ['--max-semi-space-size=8', ...nodeFlags].join(' ') },
+  });
+}
+
+function replicaOf({ pid, addresses }: Discovery, tls: boolean): Replica {
+  if (pid === undefined) throw new Error('mizzen discovery has no process');
+  const { address, adminAddress, grpc, secureGrpc, monitoring } = addresses;
+  return { address: `${address}:${tls ? secureGrpc : grpc}`, pid, metrics: `http://${adminAddress}:${monitoring}/metrics` };
 }

@@ -5,16 +5,18 @@ import { parseTarget } from './target.ts';
 import { readEventLoopP99Ms } from './metrics.ts';
 import { forgetPeak, idle, usageOf } from './usage.ts';
 
-test('a target is a name, an address and a process', () => {
-  expect(parseTarget('istiod=127.0.0.1:15010,4711')).toEqual({ name: 'istiod', address: '127.0.0.1:15010', pid: 4711 });
-  expect(parseTarget('v6=[::1]:15010,1')).toEqual({ name: 'v6', address: '[::1]:15010', pid: 1 });
+test('a target is a name, and an address and a process for each replica', () => {
+  expect(parseTarget('istiod=127.0.0.1:15010,4711')).toEqual({ name: 'istiod', replicas: [{ address: '127.0.0.1:15010', pid: 4711 }] });
+  expect(parseTarget('v6=[::1]:15010,1')).toEqual({ name: 'v6', replicas: [{ address: '[::1]:15010', pid: 1 }] });
   expect(parseTarget('m=127.0.0.1:15010,1,metrics=http://127.0.0.1:15014/metrics')).toEqual({
     name: 'm',
-    address: '127.0.0.1:15010',
-    pid: 1,
-    metrics: 'http://127.0.0.1:15014/metrics',
+    replicas: [{ address: '127.0.0.1:15010', pid: 1, metrics: 'http://127.0.0.1:15014/metrics' }],
   });
-  for (const wrong of ['127.0.0.1:15010,1', 'a=127.0.0.1,1', 'a=127.0.0.1:1', 'a=h:1,x', 'a=h:1,1,metrics=x'])
+  expect(parseTarget('two=127.0.0.1:15010,1,metrics=http://127.0.0.1:15014/metrics+127.0.0.1:16010,2').replicas).toEqual([
+    { address: '127.0.0.1:15010', pid: 1, metrics: 'http://127.0.0.1:15014/metrics' },
+    { address: '127.0.0.1:16010', pid: 2 },
+  ]);
+  for (const wrong of ['127.0.0.1:15010,1', 'a=127.0.0.1,1', 'a=127.0.0.1:1', 'a=h:1,x', 'a=h:1,1,metrics=x', 'a=h:1,1+h:2'])
     expect(() => parseTarget(wrong)).toThrow(`"${wrong}" is not NAME=HOST:PORT,PID`);
 });
 

@@ -26,7 +26,7 @@ export function resultOf(scenario: string, { messages = 1, bytes = 1, serverCpuM
 /** Of one server; the calibration took 5 ms. */
 export function reportOf(scenarios: readonly ScenarioResult[], services: readonly number[] = [10]): Report {
   return {
-    conditions: { protocol: 'delta', feed: 'folder', tls: false, sds: false, slowReaders: 0, nack: '', workers: 1 },
+    conditions: { protocol: 'delta', feed: 'folder', tls: false, sds: false, slowReaders: 0, nack: '', workers: 1, replicas: 1 },
     machine: { cpu: 'test', cores: 2, node: 'v24.0.0' },
     calibration: { serverCpuMs: 5, clientCpuMs: 5, receiptMs: { first: 1, p50: 1, p90: 1, p99: 1, max: 1 } },
     sizes: services.map((count) => ({
