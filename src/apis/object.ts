@@ -36,6 +36,11 @@ export interface ConfigObject<K extends string = string, S = unknown> {
    * can be protected. Absent from all others.
    */
   readonly unreadable?: true;
+  /**
+   * Its `istio.io/rev` names no revision or tag that is known here, and tags cannot be read: it may be meant for this control plane or not. Only of objects that
+   * protect, which are in force as far as they refuse, never where they would open what others close. Absent from all others.
+   */
+  readonly undecidedTag?: string;
 }
 
 /** Names of Kubernetes hold no `@`, and ids of clusters, being keys of a Secret, no `/`. */

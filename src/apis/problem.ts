@@ -2,7 +2,16 @@ import type { ObjectKey, Origin } from './object.ts';
 
 /** Condition words that a problem may carry; documented in docs/problems.md. */
 export type ProblemReason =
-  'Invalid' | 'UnknownField' | 'NotTranslated' | 'RefNotFound' | 'Conflict' | 'Unsupported' | 'Refused' | 'Unreachable' | 'Held';
+  | 'Invalid'
+  | 'UnknownField'
+  | 'NotTranslated'
+  | 'RefNotFound'
+  | 'Conflict'
+  | 'Unsupported'
+  | 'Refused'
+  | 'Unreachable'
+  | 'UnknownRevision'
+  | 'Held';
 
 /** Something wrong with an object. Bad configuration is data: it is collected and shown, never thrown. */
 export interface Problem {

@@ -42,6 +42,7 @@ import { mergeRules, meshDestinationRule, meshVirtualService } from './routing.t
 import { fromKubernetesService, fromServiceEntry, visibleFrom } from './services.ts';
 import { serviceOfSlice } from './slices.ts';
 import { trafficDistributionAnnotation } from './traffic-distribution.ts';
+import { narrowest, strictest, tagsOf } from './undecided.ts';
 import { fromWorkloadEntry } from './workloads.ts';
 
 export interface MeshOptions {
@@ -295,6 +296,7 @@ export class Mesh {
           spec: o.spec,
           dryRun: /^(1|t|true)$/i.test(o.annotations['istio.io/dry-run'] ?? ''),
           untranslated: o.unreadable === true ? ['spec'] : options.untranslated(o),
+          ...(o.undecidedTag !== undefined && { undecidedTag: o.undecidedTag }),
         }),
         onFault,
       });
@@ -413,9 +415,26 @@ export class Mesh {
     const at = (ns: string): PeerAuthentication[] =>
       candidates(this.peerAuthenticationBySelector, ns, labels, (key) => kinds.PeerAuthentication.get(key)).sort(byAge);
     const own = at(namespace);
+    const ofRoot = namespace === root ? own : at(root);
+    // Also as if those of one tag, of which nobody knows whether it is ours, were of this revision.
+    const results = [undefined, ...tagsOf([...own, ...ofRoot])].map((tag) => {
+      const counts = ({ undecidedTag }: PeerAuthentication): boolean => undecidedTag === undefined || undecidedTag === tag;
+      return this.peerAuthenticationBy(namespace, labels, own.filter(counts), ofRoot.filter(counts));
+    });
+    const [only] = results;
+    return results.length === 1 && only !== undefined ? only : strictest(results);
+  }
+
+  private peerAuthenticationBy(
+    namespace: string,
+    labels: Readonly<Record<string, string>>,
+    own: readonly PeerAuthentication[],
+    ofRoot: readonly PeerAuthentication[],
+  ): PeerAuthenticationResult {
+    const root = this.objects.meshConfig().rootNamespace;
     const forWorkload = own.find((p) => hasSelector(p) && matchesLabels(p.spec.selector?.matchLabels ?? {}, labels));
     const forNamespace = namespace === root ? undefined : own.find((p) => !hasSelector(p));
-    const forMesh = (namespace === root ? own : at(root)).find((p) => !hasSelector(p));
+    const forMesh = ofRoot.find((p) => !hasSelector(p));
     let mode: MtlsMode = 'PERMISSIVE';
     for (const policy of [forMesh, forNamespace, forWorkload]) {
       mode = policy?.unreadable === true ? 'STRICT' : (mtlsMode(policy?.spec.mtls?.mode) ?? mode);
@@ -450,9 +469,8 @@ export class Mesh {
         const { object, name } = extension;
         return { object, name, namespace: extension.namespace, spec: {}, dryRun: false, untranslated: paths };
       });
-    return [...policies, ...held, ...extensions]
-      .filter((p) => matchesLabels(p.spec.selector?.matchLabels ?? {}, labels))
-      .sort((a, b) => (a.namespace === b.namespace ? compare(a.name, b.name) : a.namespace === root ? -1 : 1));
+    const matching = [...policies, ...held, ...extensions].filter((p) => matchesLabels(p.spec.selector?.matchLabels ?? {}, labels));
+    return [...narrowest(matching)].sort((a, b) => (a.namespace === b.namespace ? compare(a.name, b.name) : a.namespace === root ? -1 : 1));
   }
 
   /** The Sidecar of a workload: the one that selects it, its namespace's, the root namespace's. */

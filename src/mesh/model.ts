@@ -162,6 +162,8 @@ export interface MeshAuthorizationPolicy {
   readonly dryRun?: boolean;
   /** Paths of fields that are not translated yet; not empty: the listener is held back. */
   readonly untranslated: readonly string[];
+  /** See ConfigObject. */
+  readonly undecidedTag?: string;
 }
 
 /** What the proxy can do, read from its node. A filter that it lacks is never sent. */

@@ -2,9 +2,11 @@
 import { keyOf, objectKey, type ConfigObject, type ObjectKey } from '../../apis/object.ts';
 import { parseObject } from '../../apis/parse.ts';
 import type { Problem } from '../../apis/problem.ts';
+import { inForceUndecided } from '../../apis/undecided.ts';
 import type { ObjectChange } from '../source.ts';
 import { ObservedVersions } from './observed.ts';
-import type { Stream } from './streams.ts';
+import { revisionLabel } from './revision.ts';
+import { tagsResource, type Stream } from './streams.ts';
 
 interface Entry {
   /** The last good version, or what stands in for it. */
@@ -29,13 +31,19 @@ export class Inventory {
     this.cluster = cluster;
   }
 
-  put(stream: Stream, apiVersion: string, raw: Record<string, unknown>): ConfigObject | undefined {
+  /** `undecidedTag`: see ConfigObject; what does not protect is not in force then. */
+  put(stream: Stream, apiVersion: string, raw: Record<string, unknown>, undecidedTag?: string): ConfigObject | undefined {
     if (this.cluster === undefined) this.observed.put(stream.kind, apiVersion, raw);
     const parsed = parseObject({ apiVersion, kind: stream.kind.kind, ...raw }, this.cluster === undefined ? {} : { cluster: this.cluster });
-    const { key, problems } = parsed;
+    const { key } = parsed;
     const before = this.entries.get(key);
     // A refused version leaves the last good one in force.
-    const object = parsed.object ?? before?.object ?? parsed.standIn;
+    const read = parsed.object ?? decided(before?.object) ?? parsed.standIn;
+    const object = read === undefined || undecidedTag === undefined ? read : inForceUndecided(read, undecidedTag);
+    const problems =
+      undecidedTag === undefined
+        ? parsed.problems
+        : [undecidedProblem(key, undecidedTag, object !== undefined), ...(object === undefined ? [] : parsed.problems)];
     const same = before?.object !== undefined && object !== undefined && sameContent(object, before.object);
     this.entries.set(key, { object: same ? before.object : object, problems, stream });
     if (problems.length > 0 || this.withProblems.has(key)) this.touched = true;
@@ -81,6 +89,25 @@ export class Inventory {
     const own = [...this.withProblems].sort().flatMap((key) => this.entries.get(key)?.problems ?? []);
     return { upserts, deletes, problems: [...problems, ...own] };
   }
+}
+
+function decided(object: ConfigObject | undefined): ConfigObject | undefined {
+  if (object?.undecidedTag === undefined) return object;
+  const { undecidedTag: _, ...rest } = object;
+  return rest;
+}
+
+function undecidedProblem(object: ObjectKey, tag: string, inForce: boolean): Problem {
+  const consequence = inForce ? 'it is in force as far as it refuses' : 'it has no effect';
+  return {
+    object,
+    path: `metadata.labels["${revisionLabel}"]`,
+    reason: 'UnknownRevision',
+    severity: inForce ? 'warning' : 'error',
+    message:
+      `cannot tell if ${JSON.stringify(tag)} is a tag of this revision: ${tagsResource.plural} cannot be read; until then ${consequence}; ` +
+      `grant get, list and watch on ${tagsResource.plural}.${tagsResource.group}`,
+  };
 }
 
 /** The same but for its version: pods and nodes change their status often, and what is kept of them seldom. */

@@ -246,6 +246,87 @@ describe('KubernetesSource', () => {
       await cluster.sink.until(() => !cluster.keys().includes('VirtualService/shop/of-prod'));
     });
 
+    describe('where tags may not be read', () => {
+      const policies = '/apis/security.istio.io/v1/authorizationpolicies';
+      const prod = labelled({ 'istio.io/rev': 'prod' });
+      const why =
+        'cannot tell if "prod" is a tag of this revision: mutatingwebhookconfigurations cannot be read; until then it CONSEQUENCE; ' +
+        'grant get, list and watch on mutatingwebhookconfigurations.admissionregistration.k8s.io';
+
+      async function startWithoutTags(): Promise<{ readonly cluster: Cluster; readonly grant: () => void }> {
+        const cluster = written();
+        const { server, served } = cluster;
+        served['security.istio.io/v1'] = ['authorizationpolicies', 'requestauthentications'];
+        served['extensions.istio.io/v1alpha1'] = ['wasmplugins'];
+        server.put(policies, 'shop', 'of-prod', { action: 'DENY', rules: [{}] }, prod);
+        server.put(policies, 'shop', 'of-default', {}, labelled({ 'istio.io/rev': 'default' }));
+        const issuer = { selector: { matchLabels: { app: 'web' } }, jwtRules: [{ issuer: 'them' }] };
+        server.put('/apis/security.istio.io/v1/requestauthentications', 'shop', 'of-prod', issuer, prod);
+        const plugins = '/apis/extensions.istio.io/v1alpha1/wasmplugins';
+        server.put(plugins, 'shop', 'guard', { url: 'oci://x/y', phase: 'AUTHZ' }, prod);
+        server.put(plugins, 'shop', 'statistics', { url: 'oci://x/y', phase: 'STATS' }, prod);
+        const source = await cluster.start();
+        const discover = server.intercept;
+        let granted = false;
+        server.intercept = (request, response) => {
+          if (granted || request.url?.startsWith(tags) !== true) return discover?.(request, response) ?? false;
+          response.writeHead(403, { 'content-type': 'application/json' }).end('{"kind":"Status","code":403,"message":"forbidden"}');
+          return true;
+        };
+        await source.ready;
+        return { cluster, grant: () => (granted = true) };
+      }
+
+      const told = ({ sink }: Cluster) =>
+        sink.problems
+          .filter(({ reason }) => reason === 'UnknownRevision')
+          .map(({ object, severity, message, path }) => ({ object: object as string, severity, message, path }));
+
+      it('what protects is in force, other configuration is not, and each object says so', async () => {
+        const { cluster } = await startWithoutTags();
+        expect(cluster.keys()).toEqual([
+          'AuthorizationPolicy/shop/of-default',
+          'AuthorizationPolicy/shop/of-prod',
+          'ConfigMap/istio-system/istio',
+          'Namespace//shop',
+          'RequestAuthentication/shop/of-prod',
+          'VirtualService/shop/of-all',
+          'VirtualService/shop/of-default',
+          'WasmPlugin/shop/guard',
+        ]);
+        const object = (key: string) => cluster.sink.objects.get(key as never);
+        expect(object('AuthorizationPolicy/shop/of-default')?.undecidedTag).toBeUndefined();
+        expect(object('AuthorizationPolicy/shop/of-prod')).toMatchObject({ undecidedTag: 'prod', spec: { action: 'DENY' } });
+        expect(object('RequestAuthentication/shop/of-prod')).toMatchObject({ unreadable: true, undecidedTag: 'prod' });
+        expect(object('RequestAuthentication/shop/of-prod')?.spec).toEqual({ selector: { matchLabels: { app: 'web' } } });
+        const path = 'metadata.labels["istio.io/rev"]';
+        const closed = { path, severity: 'warning', message: why.replace('CONSEQUENCE', 'is in force as far as it refuses') };
+        const without = { path, severity: 'error', message: why.replace('CONSEQUENCE', 'has no effect') };
+        expect(told(cluster)).toEqual([
+          { object: 'AuthorizationPolicy/shop/of-prod', ...closed },
+          { object: 'RequestAuthentication/shop/of-prod', ...closed },
+          { object: 'VirtualService/shop/of-canary', ...without, message: without.message.replace('prod', 'canary') },
+          { object: 'VirtualService/shop/of-prod', ...without },
+          { object: 'WasmPlugin/shop/guard', ...closed },
+          { object: 'WasmPlugin/shop/statistics', ...without },
+        ]);
+      });
+
+      it.each([
+        ['default', ['AuthorizationPolicy/shop/of-default', 'AuthorizationPolicy/shop/of-prod'], true],
+        ['canary', ['AuthorizationPolicy/shop/of-default'], false],
+      ])('as soon as they may be, a tag of revision %s decides', async (revision, expected, ours) => {
+        const { cluster, grant } = await startWithoutTags();
+        const points = labelled({ 'istio.io/tag': 'prod', 'istio.io/rev': revision });
+        cluster.server.put(tags, '', 'istio-revision-tag-prod', undefined, points);
+        grant();
+        await cluster.sink.until(() => told(cluster).length === 0);
+        expect(cluster.keys().filter((key) => key.startsWith('AuthorizationPolicy/'))).toEqual(expected);
+        expect(cluster.keys().includes('VirtualService/shop/of-prod')).toBe(ours);
+        expect(JSON.stringify([...cluster.sink.objects.values()])).not.toMatch(/undecidedTag|unreadable/);
+      });
+    });
+
     it('follows a label that changes', async () => {
       const cluster = written();
       await (

@@ -7,7 +7,7 @@ import type { Problem } from '../../apis/problem.ts';
 import type { BackoffOptions } from '../../kubernetes/backoff.ts';
 import { systemClock, type Clock } from '../../kubernetes/clock.ts';
 import { Discovery } from '../../kubernetes/discovery.ts';
-import type { Change } from '../../kubernetes/held.ts';
+import type { Change, HeldKey } from '../../kubernetes/held.ts';
 import { ListWatch, type ListWatchFault, type ListWatchLimits } from '../../kubernetes/listwatch.ts';
 import { isRecord, type RawObject } from '../../kubernetes/list.ts';
 import type { Transport } from '../../kubernetes/transport.ts';
@@ -65,6 +65,8 @@ export class KubernetesSource implements ObjectSource {
   private readonly inventory: Inventory;
   private readonly selection = new NamespaceSelection();
   private readonly revision: RevisionSelection;
+  /** Objects of which it is not known whether they are of this revision, as they were read. */
+  private readonly undecided = new Map<string, { readonly watched: Watched; readonly raw: Raw }>();
   private readonly watched: readonly Watched[];
   private readonly unsynced: Set<Watched>;
   private sink: ObjectSink | undefined;
@@ -172,7 +174,10 @@ export class KubernetesSource implements ObjectSource {
   }
 
   private wants(stream: Stream, object: RawObject): boolean {
-    if (stream.ofRevision === true && isRecord(object.metadata['labels']) && !this.revision.has(object.metadata['labels'])) return false;
+    if (stream.ofRevision === true) {
+      const labels = labelsOf(object.metadata);
+      if (!this.revision.has(labels) && this.revision.undecided(labels) === undefined) return false;
+    }
     return stream.namespace !== undefined || this.selection.has(object.metadata.namespace ?? '');
   }
 
@@ -183,13 +188,31 @@ export class KubernetesSource implements ObjectSource {
       this.synced(watched);
       return;
     }
-    for (const raw of change.upserts.values()) this.selectBy(this.inventory.put(stream, watched.apiVersion, raw));
+    for (const [key, raw] of change.upserts) this.put(watched, key, raw);
     for (const key of change.deletes) {
+      this.undecided.delete(`${stream.name} ${key}`);
       const slash = key.indexOf('/');
       const gone = this.inventory.delete(stream, key.slice(0, slash), key.slice(slash + 1));
       if (gone !== undefined) this.deselectBy(gone);
     }
     this.synced(watched);
+    this.schedule();
+  }
+
+  private put(watched: Watched, key: HeldKey, raw: Raw): void {
+    const { stream, apiVersion } = watched;
+    const tag = stream.ofRevision === true ? this.revision.undecided(labelsOf(raw['metadata'])) : undefined;
+    if (tag === undefined) this.undecided.delete(`${stream.name} ${key}`);
+    else this.undecided.set(`${stream.name} ${key}`, { watched, raw });
+    this.selectBy(this.inventory.put(stream, apiVersion, raw, tag));
+  }
+
+  /** Those that are ours are read as all others; those that are not go with the next list. */
+  private decide(): void {
+    for (const [key, { watched, raw }] of [...this.undecided]) {
+      this.undecided.delete(key);
+      if (this.revision.has(labelsOf(raw['metadata']))) this.inventory.put(watched.stream, watched.apiVersion, raw);
+    }
     this.schedule();
   }
 
@@ -200,14 +223,15 @@ export class KubernetesSource implements ObjectSource {
   }
 
   private setTags(change: Change<Raw>): void {
-    let changed = false;
+    const first = this.revision.tagsRead();
+    let changed = first;
     for (const [key, { metadata }] of change.upserts) {
-      const labels = isRecord(metadata) && isRecord(metadata['labels']) ? metadata['labels'] : {};
-      const { [tagLabel]: tag, [revisionLabel]: revision } = labels;
+      const { [tagLabel]: tag, [revisionLabel]: revision } = labelsOf(metadata);
       const known = typeof tag === 'string' && typeof revision === 'string';
       if (this.revision.setTag(key, known ? { tag, revision } : undefined)) changed = true;
     }
     for (const key of change.deletes) if (this.revision.setTag(key, undefined)) changed = true;
+    if (first) this.decide();
     if (changed) this.readAnew((stream) => stream.ofRevision === true);
   }
 
@@ -285,6 +309,10 @@ export class KubernetesSource implements ObjectSource {
 
 function decidesSelection({ stream }: Watched): boolean {
   return stream.kind.kind === 'Namespace' || stream.kind.kind === 'ConfigMap' || isTags(stream);
+}
+
+function labelsOf(metadata: unknown): Readonly<Record<string, unknown>> {
+  return isRecord(metadata) && isRecord(metadata['labels']) ? metadata['labels'] : {};
 }
 
 function namesOf({ name, kind }: Stream): { readonly collection: string; readonly resource: string } {

@@ -16,6 +16,7 @@ export class RevisionSelection {
   /** By the object that says so: two may name one tag while it is moved. */
   readonly #tags = new Map<string, Tag>();
   #own = new Set<string>();
+  #tagsKnown = false;
 
   constructor(revision: string) {
     this.#revision = revision;
@@ -24,6 +25,22 @@ export class RevisionSelection {
   has(labels: Readonly<Record<string, unknown>>): boolean {
     const named = labels[revisionLabel];
     return typeof named !== 'string' || named === '' || named === this.#revision || this.#own.has(named);
+  }
+
+  /**
+   * The name that an object goes by where nobody knows whether that is a tag of this revision: tags were never read, because they may not be. The name of
+   * another revision cannot be told from a tag then.
+   */
+  undecided(labels: Readonly<Record<string, unknown>>): string | undefined {
+    const named = labels[revisionLabel];
+    return this.#tagsKnown || typeof named !== 'string' || this.has(labels) ? undefined : named;
+  }
+
+  /** From now on what no tag says is so. True where that was not so before. */
+  tagsRead(): boolean {
+    const first = !this.#tagsKnown;
+    this.#tagsKnown = true;
+    return first;
   }
 
   /** Undefined: the object is gone. True where other objects belong here now. */

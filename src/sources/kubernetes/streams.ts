@@ -50,16 +50,18 @@ export function isBuiltIn({ group }: WatchedKind): boolean {
   return group === '' || group === 'discovery.k8s.io' || group === 'admissionregistration.k8s.io';
 }
 
+export const tagsResource: WatchedKind = {
+  kind: 'MutatingWebhookConfiguration',
+  plural: 'mutatingwebhookconfigurations',
+  group: 'admissionregistration.k8s.io',
+  versions: ['v1'],
+  scope: 'Cluster',
+};
+
 /** Names of revisions: `istioctl tag set` makes such objects. They are no objects of the mesh. */
 const tags: Stream = {
-  name: 'mutatingwebhookconfigurations',
-  kind: {
-    kind: 'MutatingWebhookConfiguration',
-    plural: 'mutatingwebhookconfigurations',
-    group: 'admissionregistration.k8s.io',
-    versions: ['v1'],
-    scope: 'Cluster',
-  },
+  name: tagsResource.plural,
+  kind: tagsResource,
   // Whole: the API server cannot watch the metadata of this kind alone (seen on 1.36). With the selector they are few.
   labelSelector: tagLabel,
   optional: true,
