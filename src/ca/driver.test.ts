@@ -18,6 +18,10 @@ class Setting implements AsyncDisposable {
   pods: readonly string[] = ['a', 'b'];
   dead: readonly string[] = [];
   lagging: Readonly<Record<string, readonly string[]>> = {};
+  /** Of all replicas while the new root signs. */
+  laggingLeaves: readonly string[] = [];
+  /** By how much the clock of this machine is wrong. */
+  wrongMs = 0;
   /** Another replica is first, so often. */
   conflicts = 0;
   failures = 0;
@@ -29,7 +33,8 @@ class Setting implements AsyncDisposable {
   readonly #running: Promise<void>;
   readonly driver: RotationDriver;
 
-  constructor() {
+  /** `otherTime`: what the API server says; absent: there is none. */
+  constructor(otherTime?: (trueMs: number) => number | undefined) {
     const view = (): CaView => viewOf(this.state, 'test');
     const store: CaStore = {
       get view() {
@@ -51,7 +56,8 @@ class Setting implements AsyncDisposable {
     this.driver = new RotationDriver({
       store,
       clock: this.clock,
-      now: () => began + this.clock.now(),
+      now: () => began + this.clock.now() + this.wrongMs,
+      ...(otherTime !== undefined && { otherTime: async () => otherTime(began + this.clock.now()) }),
       request: () => ({ id: '1', action: 'rotate' }),
       replicas: () => this.replicas?.map((name) => this.#listed(name)),
       exists: () => true,
@@ -67,7 +73,7 @@ class Setting implements AsyncDisposable {
 
   #listed(name: string): ListedReplica {
     const view = viewOf(this.state, 'test');
-    const late = laggingOf(this.lagging[name] ?? []);
+    const late = laggingOf([...(this.lagging[name] ?? []), ...(this.state.phase === 'signing' ? this.laggingLeaves : [])]);
     const rest = { rotating: true, proxies: 1, agents: 0, gone: [], found: [], ends: [] };
     const report = { bundle: view.version, signer: view.authority.generation, roots: late, leaves: late, ...rest };
     return { name, live: !this.dead.includes(name), report };
@@ -131,5 +137,58 @@ describe('who leads a rotation', () => {
     await setting.clock.advance(60_000);
     expect(setting.faults).toHaveLength(2);
     expect(setting.last?.phase).toBe('retired');
+  });
+
+  it('does not take the time from a clock that jumps: the old root stays as long as its leaves', async () => {
+    await using setting = new Setting();
+    setting.laggingLeaves = ['p.shop'];
+    await setting.clock.advance(60_000);
+    expect(setting.last?.phase).toBe('signing');
+    setting.wrongMs = 24 * 3600_000;
+    await setting.clock.advance(3_000);
+    setting.clock.jump(3600_000 - 120_000);
+    await setting.clock.advance(3_000);
+    expect(setting.last).toMatchObject({ phase: 'signing', lagging: ['p.shop'] });
+    // The life of a leaf has passed, and a minute for replicas to follow.
+    setting.clock.jump(180_000);
+    await setting.clock.advance(3_000);
+    expect(setting.last?.phase).toBe('retired');
+  });
+
+  it('leaves all phases as they are while its clock and that of the API server differ, and names that', async () => {
+    await using setting = new Setting((trueMs) => trueMs);
+    setting.wrongMs = 24 * 3600_000;
+    await setting.clock.advance(120_000);
+    expect(setting.last).toMatchObject({
+      phase: 'staged',
+      waits: ['the clock of the leader is 24 hours ahead of that of the API server; set them right'],
+      rotation: { stagedAt: expect.stringMatching(/^2026-01-01T00:00/) as string },
+    });
+    setting.wrongMs = -600_000;
+    await setting.clock.advance(60_000);
+    expect(setting.last?.waits[0]).toContain('10 minutes behind');
+    setting.wrongMs = 2_000;
+    await setting.clock.advance(60_000);
+    expect(setting.last?.phase).toBe('retired');
+  });
+
+  it('asks the API server until it says what time it is', async () => {
+    let said: 'nothing' | 'no date' | 'the time' = 'nothing';
+    await using setting = new Setting((trueMs) => {
+      if (said === 'nothing') throw new Error('no answer');
+      return said === 'no date' ? undefined : trueMs;
+    });
+    await setting.clock.advance(60_000);
+    said = 'no date';
+    await setting.clock.advance(60_000);
+    const fault = 'the API server has not told the time yet, and the clock of one machine is not relied on';
+    expect(setting.last).toMatchObject({ phase: 'staged', waits: [fault] });
+    said = 'the time';
+    await setting.clock.advance(60_000);
+    expect(setting.last?.phase).toBe('retired');
+    // What it said last goes on with the time that passes.
+    said = 'nothing';
+    await setting.clock.advance(600_000);
+    expect(setting.faults).toEqual([]);
   });
 });

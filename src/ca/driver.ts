@@ -1,6 +1,7 @@
 /** Advances the state of the certificate authority: one step at a time, each written before the next is decided. */
 import { Backoff } from '../kubernetes/backoff.ts';
 import { pause, type Clock } from '../kubernetes/clock.ts';
+import { SafeTime, type SafeTimeOptions } from './safe-time.ts';
 import { decide, isRotating, type Facts, type ReplicaFacts } from './rotation.ts';
 import { statusOf, type CaStatus } from './status.ts';
 import type { CaStore } from './store.ts';
@@ -8,8 +9,10 @@ import type { CaStore } from './store.ts';
 export interface DriverOptions {
   readonly store: CaStore;
   readonly clock: Clock;
-  /** Milliseconds since 1970. */
+  /** Milliseconds since 1970, by the clock of this machine. */
   readonly now: () => number;
+  /** The same by another clock, see SafeTime. */
+  readonly otherTime?: SafeTimeOptions['other'];
   /** What is asked for, and what the replicas report: looked up before each decision. */
   readonly request: () => Facts['request'];
   readonly replicas: () => readonly ListedReplica[] | undefined;
@@ -40,11 +43,13 @@ export class RotationDriver {
   readonly #options: DriverOptions;
   #woken = Promise.withResolvers<void>();
   #told = '';
+  readonly #time: SafeTime;
   /** Replicas as they were last listed. One that is listed no more counts as gone for as long as its proxies may be on their way, or still with it. */
   readonly #seen = new Map<string, { readonly facts: ListedReplica; readonly sinceMs: number; readonly untilMs: number }>();
 
   constructor(options: DriverOptions) {
     this.#options = options;
+    this.#time = new SafeTime({ clock: options.clock, wall: options.now, other: options.otherTime });
   }
 
   /** Something that decisions depend on has changed. */
@@ -82,12 +87,14 @@ export class RotationDriver {
 
   /** True: there may be more to do. */
   async #step(signal: AbortSignal): Promise<boolean> {
-    const { store, now, request, exists, newRoot, patienceMs, missingMs, leafMs, renewalFraction, onStep, onStatus } = this.#options;
+    const { store, request, exists, newRoot, patienceMs, missingMs, leafMs, renewalFraction, onStep, onStatus } = this.#options;
+    if (store.plugged === undefined) return false;
+    await store.repair(signal);
+    const { now, fault: clockFault } = await this.#time.read(signal);
     const { plugged, given, view } = store;
     if (plugged === undefined) return false;
-    await store.repair(signal);
     const facts: Facts = {
-      ...{ now: now(), given, plugged, request: request(), replicas: this.#replicas() },
+      ...{ now, clockFault, given, plugged, request: request(), replicas: this.#replicas() },
       ...{ exists, newRoot, patienceMs, missingMs, leafMs, renewalFraction },
     };
     const decision = decide(view, facts);

@@ -34,6 +34,8 @@ export interface ReplicaFacts {
 
 export interface Facts {
   readonly now: number;
+  /** Why dates are not relied on at present: no phase ends by them, nor at all. */
+  readonly clockFault?: string | undefined;
   readonly given: Given | undefined;
   /** There is a plugged-in authority, usable or not: then none is generated. */
   readonly plugged: boolean;
@@ -55,7 +57,7 @@ export interface Facts {
   readonly renewalFraction: number;
 }
 
-export type ProgressFacts = Pick<Facts, 'now' | 'replicas' | 'patienceMs' | 'missingMs' | 'leafMs'>;
+export type ProgressFacts = Pick<Facts, 'now' | 'clockFault' | 'replicas' | 'patienceMs' | 'missingMs' | 'leafMs'>;
 
 export interface Decision {
   readonly state: CaState;
@@ -175,9 +177,15 @@ function sign(view: CaView, rotation: Rotation, now: number): Decision | undefin
 }
 
 /** Why the next phase does not begin. Nothing is assumed: what is not known is waited for. */
-export function progressOf(view: CaView, { now, replicas, patienceMs, missingMs, leafMs }: ProgressFacts): Progress {
+export function progressOf(view: CaView, facts: ProgressFacts): Progress {
+  const { clockFault } = facts;
+  if (!isRotating(view.state)) return { waits: [], lagging: [] };
+  const { waits, lagging } = progressByTime(view, facts);
+  return { waits: clockFault === undefined ? waits : [clockFault, ...waits], lagging };
+}
+
+function progressByTime(view: CaView, { now, replicas, patienceMs, missingMs, leafMs }: ProgressFacts): Progress {
   const { state } = view;
-  if (!isRotating(state)) return { waits: [], lagging: [] };
   const waits: string[] = [];
   const began = (state.phase === 'signing' ? state.rotation?.signingAt : state.rotation?.stagedAt) ?? now;
   const missing = now < began + missingMs ? state.missing : [];

@@ -44,7 +44,12 @@ export class HttpTransport implements Transport {
     } catch (error) {
       throw unreachable(error, this.server, within);
     }
-    return { status: response.statusCode ?? 0, body: parse(Buffer.concat(chunks).toString('utf8')) };
+    const dateMs = Date.parse(response.headers.date ?? '');
+    return {
+      status: response.statusCode ?? 0,
+      body: parse(Buffer.concat(chunks).toString('utf8')),
+      ...(!Number.isNaN(dateMs) && { dateMs }),
+    };
   }
 
   async stream(request: ApiRequest, signal: AbortSignal): Promise<ApiStream> {

@@ -16,6 +16,8 @@ export interface ApiAnswer {
   readonly status: number;
   /** Parsed JSON; undefined where the body is not JSON. */
   readonly body: unknown;
+  /** What the server's clock said, to the second, in milliseconds since 1970 (header `Date`). */
+  readonly dateMs?: number;
 }
 
 export interface ApiStream {

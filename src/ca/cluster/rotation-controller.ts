@@ -13,7 +13,7 @@ export const statusMapName = 'mizzen-ca';
 export const statusKey = 'status.json';
 export const requestAnnotation = 'mizzen.io/ca-request';
 
-export interface RotationControllerOptions extends Omit<DriverOptions, 'request' | 'onStatus'> {
+export interface RotationControllerOptions extends Omit<DriverOptions, 'request' | 'onStatus' | 'otherTime'> {
   readonly api: Pick<KubernetesApi, 'apply'>;
   readonly transport: Transport;
   readonly namespace: string;
@@ -40,6 +40,8 @@ export class RotationController {
       // Until it is known what is asked for, nothing is advanced that somebody may have aborted.
       replicas: () => (read ? this.#options.replicas() : undefined),
       request: () => request,
+      // Whatever it answers to whomever, it says when.
+      otherTime: async (at) => (await transport.request({ method: 'GET', path: '/version' }, at)).dateMs,
       onStatus: async (status, at) => {
         const metadata = { name: statusMapName, namespace };
         const data = { [statusKey]: `${JSON.stringify(status, null, 2)}\n` };
