@@ -39,13 +39,13 @@ export class Clusters {
     this.transport = transport;
   }
 
-  /** `changed`: proxies of a cluster see the mesh from there from now on, or no longer. */
-  follow(changed: () => void, metrics: Pick<Metrics, 'make' | 'stale' | 'forgetCluster'>): void {
+  /** `changed`: proxies of these clusters see the mesh from there from now on, those of others no longer. */
+  follow(changed: (ids: ReadonlySet<string>) => void, metrics: Pick<Metrics, 'make' | 'stale' | 'forgetCluster'>): void {
     const { timedOut, secret } = clusterMetrics(metrics.make, () => ({ local: this.id, remote: this.source?.clusters() ?? [] }));
     this.source?.listen({
       clusters: (ids) => {
         this.loaded = ids;
-        changed();
+        changed(ids);
       },
       timedOut,
       secret,

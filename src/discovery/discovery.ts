@@ -156,8 +156,8 @@ class Daemon {
     const opened = await openSource(options.config, options.instance, options.remoteClusterTimeoutMs, meshConfig?.config, log);
     const { source, reviewers, cluster, place } = opened;
     clusters = opened.clusters;
-    clusters.follow(() => {
-      snapshot.clustersChanged();
+    clusters.follow((ids) => {
+      snapshot.clustersChanged(ids);
       pacer.changed();
     }, metrics);
     const streams = new StreamRegistry();

@@ -122,6 +122,10 @@ export class Mesh {
   private readonly distributions: Derived<Namespace, string>;
   private readonly fromEntries: Derived<ServiceEntry, readonly Service[]>;
   private readonly mergedRules: MemoTable<MeshDestinationRule | undefined>;
+  /** Label keys that any VirtualService matches clients by. */
+  readonly sourceLabelKeys: Index<MeshVirtualService>;
+  /** What is not taken from `like`, each after what it reads. */
+  private readonly own: readonly { dispose(): void }[];
 
   constructor(objects: Objects, options: MeshOptions) {
     const graph = objects.graph;
@@ -262,6 +266,12 @@ export class Mesh {
     this.virtualServicesByGateway =
       like?.virtualServicesByGateway ?? this.virtualServices.index((v) => v.gateways.filter((g) => g !== 'mesh'));
 
+    this.sourceLabelKeys =
+      like?.sourceLabelKeys ??
+      this.virtualServices.index((v) => [
+        ...new Set(v.http.flatMap((r) => r.match ?? []).flatMap((m) => Object.keys(m.sourceLabels ?? {}))),
+      ]);
+
     this.destinationRules =
       like?.destinationRules ??
       new Derived({
@@ -303,6 +313,12 @@ export class Mesh {
     this.extensions = like?.extensions ?? new Extensions(objects, onFault);
     this.authorizationBySelector =
       like?.authorizationBySelector ?? this.authorizationPolicies.index((p) => [selectorKey(p.namespace, p.spec.selector?.matchLabels)]);
+    this.own = [fromKubernetes, this.services, this.endpoints];
+  }
+
+  /** Ends what depends on the cluster from which it is seen; for a mesh that is like another. Nothing may read it any more. */
+  dispose(): void {
+    for (const collection of this.own.toReversed()) collection.dispose();
   }
 
   /** Service of a host as seen from a namespace: its own first, then Kubernetes' and the oldest. `undefined`: seen by all. */

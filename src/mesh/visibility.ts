@@ -48,8 +48,8 @@ export class Visibility {
   /** By `scope|host`; indexed by `scope#clusters` (with listeners and endpoints) and `scope#routes`: what may differ there. */
   readonly exceptions: Flat<Exception>;
   readonly exceptionsByScope: Index<Exception>;
-  /** Label keys that any VirtualService matches clients by. */
-  readonly sourceLabelKeys: Index<MeshVirtualService>;
+  /** Each after what it reads. */
+  private readonly own: readonly { dispose(): void }[];
 
   constructor(mesh: Mesh, onFault: (collection: string, key: string, error: unknown) => void) {
     this.hosts = new Derived({
@@ -102,9 +102,12 @@ export class Visibility {
       `${e.scope}#routes`,
       ...(e.reason === 'rule' || e.reason === 'service' ? [`${e.scope}#clusters`] : []),
     ]);
-    this.sourceLabelKeys = mesh.virtualServices.index((v) => [
-      ...new Set(v.http.flatMap((r) => r.match ?? []).flatMap((m) => Object.keys(m.sourceLabels ?? {}))),
-    ]);
+    this.own = [this.hosts, byHost, byService, byRule, ofClusters, ...port80.own, byRoutes, this.exceptions];
+  }
+
+  /** Nothing may read it any more. */
+  dispose(): void {
+    for (const collection of this.own.toReversed()) collection.dispose();
   }
 }
 
@@ -223,7 +226,7 @@ function scopesWithPort80(
   hostsByVisibility: Index<HostVisibility>,
   ofClusters: Flat<Exception>,
   onFault: (collection: string, key: string, error: unknown) => void,
-): { readonly level: number; scopes(): Iterable<string> } {
+): { readonly level: number; scopes(): Iterable<string>; readonly own: readonly { dispose(): void }[] } {
   const byException = new Derived({
     name: 'port80Exceptions',
     from: ofClusters,
@@ -235,15 +238,20 @@ function scopesWithPort80(
     equals: Object.is,
     onFault,
   });
+  const keys = new KeySet(mesh.graph, [byException]).addLists(byException, (scope) => [scope]);
   const scopes = new Derived({
     name: 'port80Scopes',
-    from: new KeySet(mesh.graph, [byException]).addLists(byException, (scope) => [scope]),
+    from: keys,
     compute: (scope) => scope,
     equals: Object.is,
     onFault,
   });
   const all = scopes.index(() => ['all']);
-  return { level: scopes.level, scopes: () => (hostsByVisibility.has(publicPort80) ? [] : all.keys('all')) };
+  return {
+    level: scopes.level,
+    scopes: () => (hostsByVisibility.has(publicPort80) ? [] : all.keys('all')),
+    own: [byException, keys, scopes],
+  };
 }
 
 function destinationsOf({ http }: MeshVirtualService): Set<string> {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { ConfigObject } from '../apis/object.ts';
+import { Derived, Index } from '../store/collection.ts';
 import { endpointType } from '../wire/types.ts';
 import type { Snapshot } from './snapshot.ts';
 import { nodeOf, openProxy, resources, snapshotOf } from './testing/snapshots.ts';
@@ -70,7 +71,7 @@ describe('proxies of several clusters', () => {
       [() => known.delete('east'), 'LDS 10.0.0.1_9000'],
     ] as const) {
       change();
-      snapshot.clustersChanged();
+      snapshot.clustersChanged(known);
       snapshot.flush();
       expect(seen()).toEqual([expected]);
     }
@@ -92,4 +93,78 @@ describe('proxies of several clusters', () => {
     expect(snapshot.objects.graph.evaluations - again).toBeGreaterThan(alone);
     expect(openProxy(snapshot, nodeOf('client', 'shop')).parts.some((part) => part.table(endpointType) !== undefined)).toBe(true);
   });
+
+  it('leave nothing behind when their clusters have gone and the last of them has left', () => {
+    const known = new Set<string>();
+    const rule = object(undefined, 'DestinationRule', 'reviews', { host: 'reviews' });
+    const alias = object(undefined, 'VirtualService', 'reviews', {
+      hosts: ['reviews'],
+      http: [{ route: [{ destination: { host: 'reviews' } }] }],
+    });
+    const snapshot = snapshotWith(known, [...objects, ...[rule, alias].map((o) => ({ ...o, apiVersion: 'networking.istio.io/v1' }))]);
+    const stays = openProxy(snapshot, nodeOf('client', 'shop'));
+    const evaluated = (): number => {
+      const before = snapshot.objects.graph.evaluations;
+      snapshot.objects.put(service(undefined, `10.0.1.${before % 250}`));
+      snapshot.flush();
+      return snapshot.objects.graph.evaluations - before;
+    };
+    const alone = { evaluated: evaluated(), parts: snapshot.partCount, followers: followersOf(snapshot) };
+    for (let round = 0; round < 20; round++) {
+      const id = `east-${round}`;
+      known.add(id);
+      snapshot.clustersChanged(known);
+      const proxy = openProxy(snapshot, nodeOf('client', 'shop', { CLUSTER_ID: id }));
+      expect(snapshot.viewCount).toBe(2);
+      expect(followersOf(snapshot)).toBeGreaterThan(alone.followers);
+      known.delete(id);
+      if (round % 2 === 0) {
+        // Its stream ends before its cluster goes.
+        proxy.close();
+        expect(snapshot.viewCount).toBe(2);
+        snapshot.clustersChanged(known);
+      } else {
+        // It moves with the next flush.
+        snapshot.clustersChanged(known);
+        expect(snapshot.viewCount).toBe(2);
+        snapshot.flush();
+        proxy.close();
+      }
+      expect(snapshot.viewCount).toBe(1);
+    }
+    snapshot.flush();
+    expect(snapshot.partCount).toBe(alone.parts);
+    expect(followersOf(snapshot)).toBe(alone.followers);
+    expect(evaluated()).toBe(alone.evaluated);
+    expect(Object.keys(resources(stays.parts)).some((name) => name.startsWith('LDS 10.0.1.'))).toBe(true);
+    known.add('east');
+    snapshot.clustersChanged(known);
+    expect(listeners(snapshot, { CLUSTER_ID: 'east' })).toEqual(['LDS 10.9.9.9_9000']);
+  });
+
+  it('keep the view of a cluster that stays while none of them is connected', () => {
+    const known = new Set(['east']);
+    const snapshot = snapshotWith(known, objects);
+    openProxy(snapshot, nodeOf('client', 'shop', { CLUSTER_ID: 'east' })).close();
+    snapshot.clustersChanged(known);
+    snapshot.flush();
+    expect(snapshot.viewCount).toBe(2);
+  });
 });
+
+/** Whoever listens to, indexes or is fed by a collection that all views share. */
+function followersOf({ mesh, objects }: Snapshot): number {
+  const shared: readonly object[] = [
+    ...Object.values(objects.kinds),
+    ...Object.values(mesh).filter((value) => value instanceof Derived || value instanceof Index),
+    ...Object.values(mesh.networks as object),
+    ...Object.values(mesh.aliases as object),
+  ];
+  const sizes = shared.flatMap((collection) =>
+    ['listeners', 'bucketListeners', 'indexes', 'feeds'].map((field) => {
+      const held = (collection as Readonly<Record<string, unknown>>)[field];
+      return held instanceof Set || held instanceof Map ? held.size : Array.isArray(held) ? held.length : 0;
+    }),
+  );
+  return sizes.reduce((sum, size) => sum + size, 0);
+}

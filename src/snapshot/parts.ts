@@ -3,6 +3,7 @@ import type { SnapshotPart } from './part.ts';
 interface Shared {
   readonly part: SnapshotPart;
   readonly lower: readonly SnapshotPart[];
+  readonly owner: object | undefined;
   users: number;
 }
 
@@ -15,8 +16,30 @@ export class Parts {
   private readonly keys = new Map<SnapshotPart, string>();
   private readonly idle = new Set<string>();
   private created = new Set<SnapshotPart>();
+  private owner: object | undefined;
   /** Grows when a part is made or dropped. */
   revision = 0;
+
+  /** What `make` acquires and is not there yet belongs to the owner. */
+  within(owner: object, make: () => void): void {
+    this.owner = owner;
+    try {
+      make();
+    } finally {
+      this.owner = undefined;
+    }
+  }
+
+  /** Drops what the owner has and nobody uses. True where it has nothing any more. */
+  dropUnused(owner: object): boolean {
+    for (;;) {
+      const left = [...this.byKey].filter(([, shared]) => shared.owner === owner);
+      const unused = left.filter(([key]) => this.idle.has(key));
+      if (unused.length === 0) return left.length === 0;
+      // Each may be the last that another stands under.
+      for (const [key] of unused) this.drop(key);
+    }
+  }
 
   acquire<P extends SnapshotPart>(key: string, create: () => P, lower: readonly SnapshotPart[] = []): P {
     let shared = this.byKey.get(key);
@@ -24,7 +47,7 @@ export class Parts {
       const part = create();
       this.created.add(part);
       this.revision++;
-      this.byKey.set(key, (shared = { part, lower, users: 0 }));
+      this.byKey.set(key, (shared = { part, lower, owner: this.owner, users: 0 }));
       this.keys.set(part, key);
       for (const below of lower) this.hold(below);
     }

@@ -3,7 +3,6 @@ import { inCluster } from '../apis/object.ts';
 import { lazyLabel } from '../mesh/lazy.ts';
 import type { Mesh } from '../mesh/mesh.ts';
 import type { Locality, Proxy, Workload } from '../mesh/model.ts';
-import type { Visibility } from '../mesh/visibility.ts';
 import type { ProxyLocation } from '../envoy/endpoints/locality-balancing.ts';
 import type { Families } from '../envoy/families.ts';
 import type { IpFamily, Vantage } from '../envoy/endpoints/reach.ts';
@@ -43,7 +42,7 @@ export type Plan =
     };
 
 /** Recorded reads: the plan changes when for example a Sidecar appears or the workload's labels change. */
-export function planFor(mesh: Mesh, visibility: Visibility, proxy: Proxy): Plan {
+export function planFor(mesh: Mesh, proxy: Proxy): Plan {
   const workload = workloadOf(mesh, proxy);
   const labels = workload?.labels ?? proxy.labels;
   const locality = workload === undefined || isEmpty(workload.locality) ? proxy.locality : workload.locality;
@@ -70,7 +69,7 @@ export function planFor(mesh: Mesh, visibility: Visibility, proxy: Proxy): Plan 
     };
   }
   const sourceLabels: Record<string, string> = {};
-  for (const [key, value] of Object.entries(labels)) if (visibility.sourceLabelKeys.has(key)) sourceLabels[key] = value;
+  for (const [key, value] of Object.entries(labels)) if (mesh.sourceLabelKeys.has(key)) sourceLabels[key] = value;
   const locationLabels: Record<string, string> = {};
   for (const [key, value] of Object.entries(labels)) if (mesh.comparesLabel(key)) locationLabels[key] = value;
   const sidecar = mesh.sidecarOf(proxy.namespace, labels);

@@ -2,7 +2,7 @@
 import { inCluster, originText, type ObjectKey } from '../apis/object.ts';
 import type { Problem } from '../apis/problem.ts';
 import type { Mesh, MeshOptions } from '../mesh/mesh.ts';
-import type { Capabilities, Proxy } from '../mesh/model.ts';
+import type { Proxy } from '../mesh/model.ts';
 import type { Objects } from '../mesh/objects.ts';
 import { parseProxy } from '../mesh/proxy.ts';
 import { localityScope, nodeScope, type Visibility } from '../mesh/visibility.ts';
@@ -79,6 +79,8 @@ export class Snapshot implements ResourceSource {
   private readonly options: SnapshotOptions;
   /** By remote cluster; undefined for the one whose configuration is read. */
   private readonly views = new Map<string | undefined, View>();
+  /** Clusters that are gone, and have a view yet. */
+  private readonly gone = new Set<string>();
   private readonly parts = new Parts();
   private readonly proxies: SourceCollection<Proxy>;
   private readonly plans: Derived<Proxy, Plan>;
@@ -123,8 +125,8 @@ export class Snapshot implements ResourceSource {
       from: this.proxies,
       reads: [this.mesh.workloads, this.mesh.pods, this.mesh.services, this.mesh.virtualServices, this.mesh.endpoints],
       compute: (_id, proxy) => {
-        const { mesh, visibility } = this.views.get(proxy.cluster) ?? view;
-        return planFor(mesh, visibility, proxy);
+        const { mesh } = this.views.get(proxy.cluster) ?? view;
+        return planFor(mesh, proxy);
       },
       equals: (a, b) => planKey(a) === planKey(b),
       onFault: options.onFault,
@@ -229,6 +231,7 @@ export class Snapshot implements ResourceSource {
       // Also with nothing: streams wait for the end of what places a proxy.
       for (const handler of this.handlers) handler(all);
       if (objects.size > 0) for (const handler of this.objectHandlers) handler(objects);
+      this.endViews();
     } finally {
       this.underWay = undefined;
       for (const task of this.waiting.splice(0)) task();
@@ -337,14 +340,30 @@ export class Snapshot implements ResourceSource {
     void run();
   }
 
-  /** Proxies of a remote cluster may be known by it from now on, or no longer. What follows is translated with the next flush. */
-  clustersChanged(): void {
+  /** Proxies of a remote cluster are known by it from now on, or no longer. What follows is translated with the next flush. `known`: all remote ones. */
+  clustersChanged(known: ReadonlySet<string>): void {
     this.whenSettled(() => {
+      this.gone.clear();
+      for (const cluster of this.views.keys()) if (cluster !== undefined && !known.has(cluster)) this.gone.add(cluster);
       for (const [id, connection] of this.connections) {
         const proxy = this.proxies.peek(id);
         if (proxy !== undefined && proxy.cluster !== this.clusterOf(connection)) this.proxies.set(id, this.placed(proxy, connection));
       }
+      this.endViews();
     });
+  }
+
+  /** Those of clusters that are gone, once their last proxy has moved or closed its stream. */
+  private endViews(): void {
+    if (this.gone.size === 0) return;
+    const seen = new Set([...this.proxies.keysNow()].map((id) => this.proxies.peek(id)?.cluster));
+    for (const cluster of this.gone) {
+      const view = this.views.get(cluster);
+      if (seen.has(cluster) || (view !== undefined && !this.parts.dropUnused(view))) continue;
+      view?.dispose();
+      this.views.delete(cluster);
+      this.gone.delete(cluster);
+    }
   }
 
   private placed({ cluster: _before, ...proxy }: Proxy, connection: Connection): Proxy {
@@ -386,6 +405,7 @@ export class Snapshot implements ResourceSource {
       this.proxies.delete(connection.connectionId);
       connection.forget();
       for (const part of [...connection.shared, ...connection.kept]) this.parts.release(part);
+      this.endViews();
     });
     if (this.lists.size > 2 * this.connections.size + 1000)
       for (const [key, list] of this.lists) if (list.deref() === undefined) this.lists.delete(key);
@@ -405,6 +425,11 @@ export class Snapshot implements ResourceSource {
     let sidecars = 0;
     for (const connection of this.connections.values()) if (connection.shared.some(portless)) sidecars++;
     return sidecars;
+  }
+
+  /** Clusters from which the mesh is seen. */
+  get viewCount(): number {
+    return this.views.size;
   }
 
   get partCount(): number {
@@ -447,7 +472,8 @@ export class Snapshot implements ResourceSource {
           const proxy = this.proxies.peek(id);
           if (proxy === undefined) continue;
           if (connection.shared.length > 0) moved.push(connection);
-          this.assign(connection, plan, proxy.capabilities);
+          const view = this.viewFrom(plan.cluster);
+          this.parts.within(view, () => this.assign(connection, plan, view.translation(proxy.capabilities)));
           replanned.push(connection);
         }
       }
@@ -511,9 +537,8 @@ export class Snapshot implements ResourceSource {
     return this.parts.acquire(key, () => new OnDemandPart(key, this.partTouched.bind(this), part.onDemand()), [part]);
   }
 
-  private assign(connection: Connection, plan: Plan, capabilities: Capabilities): void {
-    const t = this.viewFrom(plan.cluster).translation(capabilities);
-    const able = `${capabilitiesKey(capabilities)}${inCluster(plan.cluster)}`;
+  private assign(connection: Connection, plan: Plan, t: Translation): void {
+    const able = `${capabilitiesKey(t.capabilities)}${inCluster(plan.cluster)}`;
     const touched = this.partTouched.bind(this);
     const shared: SnapshotPart[] = [];
     /** Lazy mode: parts that are not its own, but that it asks for hosts and clusters of. */

@@ -1,5 +1,4 @@
 /** The mesh as it is seen from one cluster, and what its parts are translated with. */
-import { inCluster } from '../apis/object.ts';
 import { Mesh, type MeshOptions } from '../mesh/mesh.ts';
 import type { Objects } from '../mesh/objects.ts';
 import { Visibility } from '../mesh/visibility.ts';
@@ -9,7 +8,7 @@ import { identitiesTable, type Translation } from './translation.ts';
 /**
  * Services of several clusters are one service of the mesh, and each cluster has addresses of its own for it: so a proxy sees the mesh from its cluster. There
  * is one view more for each remote cluster that has proxies here, and none for those that only have endpoints. A view has services, endpoints and visibility of
- * its own, and shares all else.
+ * its own, and shares all else. It ends when the cluster has gone and no proxy is seen there any more.
  */
 export class View {
   readonly mesh: Mesh;
@@ -23,10 +22,18 @@ export class View {
     const { encoder, report, ...meshOptions } = options;
     this.mesh = new Mesh(objects, meshOptions);
     this.visibility = new Visibility(this.mesh, options.onFault);
-    this.mesh.networks.onProblems((problems) => report(`networks${inCluster(options.cluster)}`, problems));
+    // All views share the networks.
+    if (options.like === undefined) this.mesh.networks.onProblems((problems) => report('networks', problems));
     this.encoder = encoder;
     this.report = report;
     this.onFault = options.onFault;
+  }
+
+  /** Of a cluster that is gone. No part may be translated with it any more. */
+  dispose(): void {
+    this.translations.clear();
+    this.visibility.dispose();
+    this.mesh.dispose();
   }
 
   translation(capabilities: Capabilities): Translation {

@@ -425,6 +425,11 @@ export class Derived<I, V> extends Base<V> implements Stage {
     (this.feeds ??= []).push(fed);
   }
 
+  /** @internal No longer. */
+  unfeed(fed: Fed<V>): void {
+    this.feeds = this.feeds?.filter((other) => other !== fed);
+  }
+
   /** @internal */
   fedBy(value: V | undefined, object: ObjectKey): Cell<unknown>[] {
     return value === undefined || this.feeds === undefined ? [] : this.feeds.flatMap((fed) => [...fed.cellsOf(value, object)]);

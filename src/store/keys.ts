@@ -122,6 +122,7 @@ export class Flat<V> extends SourceCollection<V> implements Stage, Fed<readonly 
   private readonly better: (a: V, b: V) => number;
   private readonly owners = new Map<string, V[]>();
   private readonly touched = new Set<string>();
+  private readonly ends: (() => void)[] = [];
 
   constructor(options: {
     readonly name: string;
@@ -136,9 +137,19 @@ export class Flat<V> extends SourceCollection<V> implements Stage, Fed<readonly 
     this.better = options.better;
     for (const source of options.from) {
       for (const key of source.keysNow()) this.change(source.peek(key), undefined);
-      source.listen((_key, now, before) => this.change(now, before));
-      if (source instanceof Derived) source.feed(this);
+      this.ends.push(source.listen((_key, now, before) => this.change(now, before)));
+      if (source instanceof Derived) {
+        source.feed(this);
+        this.ends.push(() => source.unfeed(this));
+      }
     }
+  }
+
+  /** Ends it: it follows nothing from now on. Whatever reads it is to be ended before. */
+  dispose(): void {
+    for (const end of this.ends.splice(0)) end();
+    this.owners.clear();
+    this.touched.clear();
   }
 
   /** @internal */

@@ -271,6 +271,7 @@ export class KubernetesSource implements ObjectSource {
   private faulted(watched: Watched, fault: ListWatchFault | undefined): void {
     const { stream } = watched;
     watched.fault = fault;
+    const unread = this.unsynced.has(watched);
     // Of everything else a lack would be served: routes that are missing, or denials.
     if (fault?.type === 'refused' && stream.optional === true) this.synced(watched);
     const { cluster, onFaults } = this.options;
@@ -279,8 +280,9 @@ export class KubernetesSource implements ObjectSource {
       collection: stream.name,
       ...(fault?.status !== undefined && { status: fault.status }),
     };
-    const unread = cluster === undefined ? 'this replica is not ready before it is' : 'nothing of the cluster is known yet';
-    const consequence = this.unsynced.has(watched) ? unread : 'what was last read stays in force';
+    const waits = cluster === undefined ? 'this replica is not ready before it is' : 'nothing of the cluster is known yet';
+    const goesOn = unread ? 'the rest goes on without it' : 'what was last read stays in force';
+    const consequence = this.unsynced.has(watched) ? waits : goesOn;
     if (fault === undefined) this.options.logger?.info(fields, 'read again');
     else if (fault.type === 'not-served') this.options.logger?.info(fields, 'not served by the API server; waiting for it');
     else this.options.logger?.warn({ ...fields, reason: sayFault(stream, fault) }, `cannot be read; ${consequence}`);
