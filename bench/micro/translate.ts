@@ -44,7 +44,7 @@ function apply(manifests: readonly Manifest[]): void {
   const parsed = changed.map((manifest) => parseObject(manifest, {}));
   const problems = parsed.flatMap((p) => p.problems);
   if (problems.length > 0) throw new Error(JSON.stringify(problems[0]));
-  intake.apply({ upserts: parsed.flatMap((p) => p.object ?? []), deletes: [], problems });
+  intake.apply({ upserts: parsed.flatMap((p) => p.object ?? []), deletes: [], problems: new Map() });
 }
 
 function open({ name, namespace, address, serviceAccount, labels }: SimulatedProxy): Subscription {

@@ -1,6 +1,7 @@
 /** What objects name and nobody has: hosts, ports, subsets and gateways, rules of which another one has taken the host, and labels without a meaning. */
 import { byAge, keyOf, type ConfigObject, type ObjectKey } from '../apis/object.ts';
 import type { Problem } from '../apis/problem.ts';
+import { ProblemIndex, type ProblemSource } from '../apis/problem-index.ts';
 import { fieldPath, indexPath } from '../lib/path.ts';
 import type { Mesh } from '../mesh/mesh.ts';
 import { lazyLabelProblems } from './lazy-labels.ts';
@@ -14,9 +15,9 @@ interface Destination {
 }
 
 /** Warnings, kept up to date with what they are about: a Service that appears ends the warnings of the routes that have waited for it. */
-export class References {
+export class References implements ProblemSource {
   private readonly mesh: Mesh;
-  private readonly byPlace = new Map<string, readonly Problem[]>();
+  private readonly index = new ProblemIndex();
 
   constructor(mesh: Mesh, onFault: (collection: string, key: string, error: unknown) => void) {
     this.mesh = mesh;
@@ -39,16 +40,22 @@ export class References {
       onFault,
     });
     for (const collection of [routes, rules, ...lazyLabelProblems(mesh, onFault)]) {
-      collection.listen((key, now) => {
-        if (now === undefined || now.length === 0) this.byPlace.delete(`${collection.name}|${key}`);
-        else this.byPlace.set(`${collection.name}|${key}`, now);
-      });
+      collection.listen((key, now) => this.index.set(`${collection.name}|${key}`, now ?? []));
     }
   }
 
   /** As of the last flush, with file and line. */
   problems(): Problem[] {
-    return [...this.byPlace.values()].flat().map((problem) => this.mesh.objects.locate(problem));
+    return this.index.problems().map((problem) => this.mesh.objects.locate(problem));
+  }
+
+  problemsOf(object: ObjectKey): Problem[] {
+    return this.index.problemsOf(object).map((problem) => this.mesh.objects.locate(problem));
+  }
+
+  /** See `ProblemIndex.listen`; told while a change is translated. */
+  onProblems(listener: (objects: ReadonlySet<ObjectKey>) => void): () => void {
+    return this.index.listen(listener);
   }
 }
 

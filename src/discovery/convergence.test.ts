@@ -71,7 +71,7 @@ function desk(
     convergence: new Convergence({ snapshot, streams: () => [] }),
     snapshot,
     observed: { get: () => observed, keys: () => [reviews], listen: () => () => {} },
-    problems: () => problems,
+    problemsOf: (asked) => problems.filter(({ object: of }) => of === asked),
     rejections: () => [],
     self: 'a',
     replicas: () => [replica('a', '127.0.0.1:1'), ...replicas],

@@ -13,8 +13,7 @@ export interface ConvergenceDeskOptions {
   readonly snapshot: Pick<Snapshot, 'objects' | 'whenSettled'>;
   /** Absent in a folder. */
   readonly observed?: ObservedObjects;
-  /** Of all objects. */
-  readonly problems: () => readonly Problem[];
+  readonly problemsOf: (object: ObjectKey) => readonly Problem[];
   /** Of what proxies refuse. */
   readonly rejections: () => readonly Problem[];
   readonly self: string;
@@ -71,15 +70,10 @@ export class ConvergenceDesk implements ConvergencePage {
   }
 
   #settled(objects: readonly ObjectKey[]): ConvergenceAnswer {
-    const asked = new Set<string>(objects);
-    const problems = Map.groupBy(
-      this.#options.problems().filter(({ object }) => asked.has(object)),
-      ({ object }) => object,
-    );
     return {
       replica: this.#options.self,
       unanswered: [],
-      objects: objects.map((object) => this.#report(object, problems.get(object) ?? [])),
+      objects: objects.map((object) => this.#report(object, this.#options.problemsOf(object))),
     };
   }
 

@@ -168,15 +168,14 @@ class Daemon {
       changedLast: (among) => convergence.changedLast(among),
       onChange: (blamed) => changes.tell(blamed),
     });
+    for (const known of [intake, references, snapshot]) known.onProblems((objects) => changes.tell(objects));
     let leadership: Leadership | undefined;
     let caProblems = (): Problem[] => [];
     const views: AdminViews = {
       streams: () => streams.streams(),
       problems: () => [
-        ...(source.waitingFor().length > 0 ? source.problems() : intake.problems()),
-        ...references.problems(),
-        ...snapshot.problems(),
-        ...rejections.problems(),
+        ...(source.waitingFor().length > 0 ? source : intake).problems(),
+        ...[references, snapshot, rejections].flatMap((known) => known.problems()),
         ...caProblems(),
       ],
       services: () => [...snapshot.mesh.services.keysNow()].sort().flatMap((key) => snapshot.mesh.services.peek(key) ?? []),
@@ -210,7 +209,10 @@ class Daemon {
       convergence,
       snapshot,
       ...(source.observed !== undefined && { observed: source.observed }),
-      problems: views.problems,
+      problemsOf: (object) => [
+        ...[intake, references, snapshot, rejections].flatMap((known) => known.problemsOf(object)),
+        ...caProblems().filter((problem) => problem.object === object),
+      ],
       rejections: () => rejections.problems(),
       self: options.instance.replica,
       replicas: () => joined.replicas.list(),
@@ -359,6 +361,7 @@ class Daemon {
                 snapshot,
                 convergence: progress,
                 problems: views.problems,
+                caProblems: () => caProblems(),
                 changes,
                 replicas: joined.replicas,
                 log,

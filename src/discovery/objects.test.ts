@@ -20,7 +20,7 @@ function meshConfigMap(mesh: string): ConfigObject {
 test('the trust domain of the start stays, whatever becomes of the mesh configuration; the rest follows', () => {
   const objects = new Objects(new Graph());
   const intake = new Intake({ objects, changed: () => {}, event: () => {} });
-  const set = (mesh: string): void => intake.apply({ upserts: [meshConfigMap(mesh)], deletes: [], problems: [] });
+  const set = (mesh: string): void => intake.apply({ upserts: [meshConfigMap(mesh)], deletes: [], problems: new Map() });
   const inForce = (): [string, string] => {
     const { trustDomain, rootNamespace } = objects.meshConfig();
     return [trustDomain, rootNamespace];
@@ -35,7 +35,7 @@ test('the trust domain of the start stays, whatever becomes of the mesh configur
   ]);
   set('trustDomain: first.example');
   expect(intake.problems()).toEqual([]);
-  intake.apply({ upserts: [], deletes: [objectKey('ConfigMap', 'istio-system', 'istio')], problems: [] });
+  intake.apply({ upserts: [], deletes: [objectKey('ConfigMap', 'istio-system', 'istio')], problems: new Map() });
   expect([inForce()[0], intake.problems()[0]?.message]).toEqual([
     'first.example',
     'the trust domain stays first.example and becomes cluster.local when mizzen discovery is started again',

@@ -5,8 +5,13 @@ import { meshConfigOf, type ParsedMeshConfig } from '../apis/mesh-config-parse.t
 import { meshNetworksOf, noNetworks } from '../apis/mesh-networks.ts';
 import { keyOf, objectKey, type ObjectKey } from '../apis/object.ts';
 import type { Problem } from '../apis/problem.ts';
+import { ProblemIndex, type ProblemSource } from '../apis/problem-index.ts';
 import type { MeshConfigSource, Objects } from '../mesh/objects.ts';
 import type { ObjectChange, ObjectSink } from '../sources/source.ts';
+
+/** Where problems are told of that no source knows; they come before those of objects. */
+const meshConfigPlace = 'mesh configuration';
+const networksPlace = 'mesh networks';
 
 export interface IntakeOptions {
   readonly objects: Objects;
@@ -20,18 +25,16 @@ export interface IntakeOptions {
   readonly event: (kind: string, event: 'add' | 'update' | 'delete') => void;
 }
 
-export class Intake implements ObjectSink {
+export class Intake implements ObjectSink, ProblemSource {
   private readonly options: IntakeOptions;
   private readonly meshConfigMap: ObjectKey;
-  private sourceProblems: readonly Problem[] = [];
-  private meshProblems: readonly Problem[];
-  private networkProblems: readonly Problem[] = [];
+  private readonly index = new ProblemIndex();
   private trustDomain: string | undefined;
 
   constructor(options: IntakeOptions) {
     this.options = options;
     this.meshConfigMap = objectKey('ConfigMap', options.namespace ?? 'istio-system', meshConfigMapName(options.revision ?? 'default'));
-    this.meshProblems = options.meshConfig?.problems ?? [];
+    this.index.set(meshConfigPlace, options.meshConfig?.problems ?? []);
     if (options.meshConfig !== undefined) options.objects.setMeshConfig({ config: options.meshConfig.config });
   }
 
@@ -47,7 +50,7 @@ export class Intake implements ObjectSink {
       objects.remove(key);
       if (key === this.meshConfigMap) this.removeMeshConfig();
     }
-    this.sourceProblems = change.problems;
+    for (const [place, problems] of change.problems) this.index.set(`objects ${place}`, problems);
     this.options.changed();
   }
 
@@ -59,15 +62,24 @@ export class Intake implements ObjectSink {
     this.trustDomain = this.options.objects.meshConfig().trustDomain;
   }
 
-  problems(): Problem[] {
-    return [...this.sourceProblems, ...this.meshProblems, ...this.networkProblems];
+  problems(): readonly Problem[] {
+    return this.index.problems();
+  }
+
+  problemsOf(object: ObjectKey): readonly Problem[] {
+    return this.index.problemsOf(object);
+  }
+
+  /** See `ProblemIndex.listen`. */
+  onProblems(listener: (objects: ReadonlySet<ObjectKey>) => void): () => void {
+    return this.index.listen(listener);
   }
 
   /** The networks are read of it even where the mesh configuration is a file. */
   private setMesh(object: ConfigMap): void {
     this.setMeshConfig(object);
     const parsed = meshNetworksOf(object);
-    this.networkProblems = parsed.problems;
+    this.index.set(networksPlace, parsed.problems);
     if (parsed.valid) this.options.objects.setMeshNetworks({ networks: parsed.networks, object: this.meshConfigMap });
   }
 
@@ -75,19 +87,20 @@ export class Intake implements ObjectSink {
   private setMeshConfig(object: ConfigMap): void {
     if (this.options.meshConfig !== undefined) return;
     const parsed = meshConfigOf(object);
-    this.meshProblems = parsed.problems;
-    if (parsed.valid) this.enforce({ config: parsed.config, object: this.meshConfigMap });
+    const problems = parsed.valid ? this.enforce({ config: parsed.config, object: this.meshConfigMap }) : [];
+    this.index.set(meshConfigPlace, [...parsed.problems, ...problems]);
   }
 
   private removeMeshConfig(): void {
-    this.networkProblems = [];
+    this.index.set(networksPlace, []);
     this.options.objects.setMeshNetworks({ networks: noNetworks });
     if (this.options.meshConfig !== undefined) return;
-    this.meshProblems = [];
-    this.enforce({ config: defaultMeshConfig });
+    this.index.set(meshConfigPlace, this.enforce({ config: defaultMeshConfig }));
   }
 
-  private enforce(source: MeshConfigSource): void {
+  /** What of it is not in force. */
+  private enforce(source: MeshConfigSource): Problem[] {
+    const problems: Problem[] = [];
     const kept = this.trustDomain ?? source.config.trustDomain;
     if (kept !== source.config.trustDomain) {
       const message = `the trust domain stays ${kept} and becomes ${source.config.trustDomain} when mizzen discovery is started again`;
@@ -98,8 +111,9 @@ export class Intake implements ObjectSink {
         severity: 'warning',
         message,
       };
-      this.meshProblems = [...this.meshProblems, problem];
+      problems.push(problem);
     }
     this.options.objects.setMeshConfig({ ...source, config: { ...source.config, trustDomain: kept } });
+    return problems;
   }
 }

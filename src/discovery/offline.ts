@@ -40,7 +40,7 @@ export async function offlineMesh(path: string, meshConfigFile?: string): Promis
     meshConfigFile === undefined ? undefined : parseMeshConfig(await readFile(meshConfigFile, 'utf8'), { file: meshConfigFile }, key);
   const intake = new Intake({ objects, ...(meshConfig === undefined ? {} : { meshConfig }), changed: () => {}, event: () => {} });
   const { objects: upserts, problems } = await loadDirectory(path);
-  intake.apply({ upserts, deletes: [], problems });
+  intake.apply({ upserts, deletes: [], problems: new Map([['', problems]]) });
   snapshot.flush();
   return { snapshot, registry, problems: () => [...intake.problems(), ...references.problems(), ...snapshot.problems()] };
 }
@@ -50,7 +50,7 @@ export function referenceProblems(objects: readonly ConfigObject[]): Problem[] {
   const held = new Objects(new Graph());
   const mesh = new Mesh(held, { onFault, untranslated: untranslatedPaths });
   const references = new References(mesh, onFault);
-  new Intake({ objects: held, changed: () => {}, event: () => {} }).apply({ upserts: objects, deletes: [], problems: [] });
+  new Intake({ objects: held, changed: () => {}, event: () => {} }).apply({ upserts: objects, deletes: [], problems: new Map() });
   held.graph.flush();
   return references.problems();
 }

@@ -2,6 +2,7 @@
 import { namespaceOf, objectsFor, proxyFor, reasonOf, whereAllOfItIs } from '../apis/disclosure.ts';
 import type { ObjectKey } from '../apis/object.ts';
 import type { Problem } from '../apis/problem.ts';
+import { ProblemIndex, type ProblemSource } from '../apis/problem-index.ts';
 import { shortName } from '../wire/types.ts';
 import type { Caller, ClaimedNode, StreamObserver, StreamStatus, TypeUrl } from '../xds/source.ts';
 
@@ -15,9 +16,10 @@ export interface NackProblemsOptions {
 /** Kinds that say how traffic goes, before those that only say where. */
 const configuring = /^(VirtualService|DestinationRule|Gateway|EnvoyFilter|WasmPlugin|Sidecar|AuthorizationPolicy|RequestAuthentication)\//;
 
-export class NackProblems implements StreamObserver {
+export class NackProblems implements StreamObserver, ProblemSource {
   private readonly options: NackProblemsOptions;
   private readonly byStream = new Map<StreamStatus, Map<TypeUrl, readonly Problem[]>>();
+  private readonly index = new ProblemIndex();
 
   constructor(options: NackProblemsOptions) {
     this.options = options;
@@ -27,12 +29,17 @@ export class NackProblems implements StreamObserver {
     return [...this.byStream.values()].flatMap((types) => [...types.values()].flat());
   }
 
+  problemsOf(object: ObjectKey): readonly Problem[] {
+    return this.index.problemsOf(object);
+  }
+
   rejected(stream: StreamStatus, type: TypeUrl, names: readonly string[], message: string): void {
     const problems = names.flatMap((name) => this.blame(stream, type, name, message));
     let types = this.byStream.get(stream);
     if (types === undefined) this.byStream.set(stream, (types = new Map()));
     const before = types.get(type) ?? [];
     types.set(type, problems);
+    this.index.set(placeOf(stream, type), problems);
     this.tell([...before, ...problems]);
   }
 
@@ -43,13 +50,16 @@ export class NackProblems implements StreamObserver {
     const before = types?.get(type);
     if (before === undefined) return;
     types?.delete(type);
+    this.index.set(placeOf(stream, type), []);
     this.tell(before);
   }
 
   disconnected(stream: StreamStatus): void {
     const before = this.byStream.get(stream);
     this.byStream.delete(stream);
-    if (before !== undefined) this.tell([...before.values()].flat());
+    if (before === undefined) return;
+    for (const type of before.keys()) this.index.set(placeOf(stream, type), []);
+    this.tell([...before.values()].flat());
   }
 
   connected(): void {}
@@ -90,6 +100,10 @@ function toReaders(object: ObjectKey, node: string, what: string, others: readon
   const proxy = proxyFor(namespace, node);
   const also = others.length === 0 ? '' : `; also made from ${objectsFor(namespace, others, maxOthers)}`;
   return `${proxy === undefined ? 'a proxy of another namespace' : `proxy ${proxy}`} ${what}${also}: ${reasonOf(message)}; ${whereAllOfItIs}`;
+}
+
+function placeOf({ subscription }: StreamStatus, type: TypeUrl): string {
+  return `${subscription.connectionId} ${type}`;
 }
 
 /** Envoy quotes whole messages. */

@@ -20,13 +20,16 @@ export interface StatusOptions {
   readonly observed: ObservedObjects;
   readonly snapshot: Pick<Snapshot, 'onObjects'>;
   readonly convergence: Pick<ConvergencePage, 'answer'>;
+  /** Of all objects, for when it begins to lead; later ones come with `changes`. */
   readonly problems: () => readonly Problem[];
+  /** Of the certificate authority, which are few and come at any time. */
+  readonly caProblems: () => readonly Problem[];
   readonly changes: ChangeSignals;
   readonly replicas: Replicas;
   readonly log: Log;
 }
 
-/** Problems are compared at most so often. */
+/** Problems of the certificate authority are compared at most so often. */
 const compareMs = 1_000;
 /** What proxies of other replicas refuse is asked for so often. */
 const peersMs = 10_000;
@@ -43,7 +46,7 @@ export function statusController(options: StatusOptions): StatusController {
   });
 }
 
-/** What happens on the streams that may change an object's status. */
+/** What happens on the streams and to problems that may change an object's status. */
 export class ChangeSignals implements StreamObserver {
   readonly #handlers = new Set<(objects: Iterable<ObjectKey> | 'all') => void>();
 
@@ -86,7 +89,7 @@ class ReplicaFacts implements FactSource {
 
   listen(handler: (objects: Iterable<ObjectKey> | 'all') => void): () => void {
     const { observed, snapshot, changes, replicas } = this.#options;
-    const differences = new ProblemDifferences(this.#options.problems);
+    const differences = new ProblemDifferences(this.#options.caProblems);
     let comparing: NodeJS.Timeout | undefined;
     const compareSoon = (): void => {
       comparing ??= setTimeout(() => {
@@ -119,6 +122,7 @@ class ReplicaFacts implements FactSource {
       () => clearInterval(peers),
     ];
     compareSoon();
+    handler(new Set(this.#options.problems().map(({ object }) => object)));
     return () => endings.forEach((end) => end());
   }
 }

@@ -1,6 +1,7 @@
 /** Brings the parts up to date with the objects and hands each proxy the list of its parts. */
 import { inCluster, originText, type ObjectKey } from '../apis/object.ts';
 import type { Problem } from '../apis/problem.ts';
+import { ProblemIndex, type ProblemSource } from '../apis/problem-index.ts';
 import type { Mesh, MeshOptions } from '../mesh/mesh.ts';
 import type { Proxy } from '../mesh/model.ts';
 import type { Objects } from '../mesh/objects.ts';
@@ -68,7 +69,7 @@ export interface Turns {
 
 type Changed = Map<SnapshotPart, Set<TypeUrl>>;
 
-export class Snapshot implements ResourceSource {
+export class Snapshot implements ResourceSource, ProblemSource {
   readonly objects: Objects;
   /** As seen from the cluster whose configuration is read. */
   readonly mesh: Mesh;
@@ -92,7 +93,7 @@ export class Snapshot implements ResourceSource {
   private touched: [SnapshotPart, TypeUrl, ResourceTable][] = [];
   private readonly lists = new Map<string, WeakRef<readonly SnapshotPart[]>>();
   private readonly handlers = new Set<(changed: ReadonlyMap<Part, ReadonlySet<TypeUrl>>) => void>();
-  private readonly problemsByPlace = new Map<string, readonly Problem[]>();
+  private readonly problemIndex = new ProblemIndex();
   /** Since the last flush. */
   private changedObjects = new Set<ObjectKey>();
   private readonly objectHandlers = new Set<(objects: ReadonlySet<ObjectKey>) => void>();
@@ -388,10 +389,7 @@ export class Snapshot implements ResourceSource {
         ...(cluster !== undefined && { cluster }),
         ...(like !== undefined && { like }),
         encoder: this.encoder,
-        report: (place, problems) => {
-          if (problems.length === 0) this.problemsByPlace.delete(place);
-          else this.problemsByPlace.set(place, problems);
-        },
+        report: (place, problems) => this.problemIndex.set(place, problems),
       });
       this.views.set(cluster, view);
     }
@@ -413,9 +411,21 @@ export class Snapshot implements ResourceSource {
 
   /** Problems of all translations, each once. */
   problems(): Problem[] {
+    return this.eachOnce(this.problemIndex.problems());
+  }
+
+  problemsOf(object: ObjectKey): Problem[] {
+    return this.eachOnce(this.problemIndex.problemsOf(object));
+  }
+
+  /** See `ProblemIndex.listen`; told while a change is translated. */
+  onProblems(listener: (objects: ReadonlySet<ObjectKey>) => void): () => void {
+    return this.problemIndex.listen(listener);
+  }
+
+  private eachOnce(problems: readonly Problem[]): Problem[] {
     const seen = new Map<string, Problem>();
-    for (const problems of this.problemsByPlace.values())
-      for (const problem of problems) seen.set(`${problem.object}|${problem.path}|${problem.message}`, problem);
+    for (const problem of problems) seen.set(`${problem.object}|${problem.path}|${problem.message}`, problem);
     return [...seen.values()].map((problem) => this.objects.locate(problem));
   }
 

@@ -7,8 +7,8 @@ export interface ObjectChange {
   /** New objects and new versions; what did not change is not in it. */
   readonly upserts: readonly ConfigObject[];
   readonly deletes: readonly ObjectKey[];
-  /** The complete list of what the source has to say now, not an addition to earlier ones. */
-  readonly problems: readonly Problem[];
+  /** By place: all that each has to say now, which is nothing where its list is empty. A place that is not in it has nothing new to say. */
+  readonly problems: ReadonlyMap<string, readonly Problem[]>;
 }
 
 export interface ObjectSink {

@@ -53,7 +53,6 @@ export class ClustersSource implements ObjectSource {
   /** Remote clusters whose objects are known, as listeners were told. */
   private announced: ReadonlySet<string> = new Set();
   private selectors: readonly LabelSelector[];
-  private localProblems: readonly Problem[] = [];
   private secretProblems: readonly Problem[] = [];
   private secretsFault: ListWatchFault | undefined;
   private knowsSecrets = false;
@@ -142,7 +141,7 @@ export class ClustersSource implements ObjectSource {
     const stop = new AbortController();
     const within = AbortSignal.any([signal, stop.signal]);
     const known = new Promise<void>((resolve) => (this.secretsKnown = resolve));
-    const local = this.local.run({ apply: (change) => this.applyLocal(change) }, within);
+    const local = this.local.run({ apply: (change) => this.apply(change) }, within);
     try {
       await Promise.race([this.local.ready, local]);
       if (within.aborted) throw new Error('reading the cluster was stopped before its first load');
@@ -257,23 +256,19 @@ export class ClustersSource implements ObjectSource {
     for (const remote of this.remotes.values()) remote.setDiscoverySelectors(selectors);
   }
 
-  private applyLocal(change: ObjectChange): void {
-    this.localProblems = change.problems;
-    this.apply(change);
-  }
-
-  private apply({ upserts, deletes }: Pick<ObjectChange, 'upserts' | 'deletes'>): void {
-    this.sink?.apply({ upserts, deletes, problems: [...this.localProblems, ...this.remoteProblems()] });
+  private apply({ upserts, deletes, problems }: ObjectChange): void {
+    this.sink?.apply({ upserts, deletes, problems: new Map([...problems, ['remote clusters', this.remoteProblems()]]) });
   }
 
   /** Collections of one cluster fail one after the other: they are told together. */
   private tellSoon(): void {
     this.cancelTelling ??= this.clock.after(0, () => {
       this.cancelTelling = undefined;
-      this.apply({ upserts: [], deletes: [] });
+      this.apply({ upserts: [], deletes: [], problems: new Map() });
     });
   }
 
+  /** Without those of their objects. */
   private remoteProblems(): Problem[] {
     return [...this.faultOfSecrets(), ...this.secretProblems, ...[...this.remotes.values()].flatMap((remote) => remote.problems())];
   }

@@ -19,8 +19,8 @@ export interface RemoteClusterOptions {
   readonly id: string;
   readonly connect: (access: UntrustedAccess) => Transport;
   readonly selectors: () => readonly LabelSelector[];
-  /** What has changed of the cluster's objects, without problems. */
-  readonly onChange: (change: Pick<ObjectChange, 'upserts' | 'deletes'>) => void;
+  /** What has changed of the cluster's objects, with their problems. */
+  readonly onChange: (change: ObjectChange) => void;
   /** Its status or its problems. */
   readonly onStatus: () => void;
   readonly onTimeout: () => void;
@@ -75,7 +75,8 @@ export class RemoteCluster {
   private readonly running = new Set<Promise<void>>();
   private readonly cancels = new Set<() => void>();
   private wanted: WantedCluster;
-  private objectProblems: readonly Problem[] = [];
+  /** Where something is said of its objects now. */
+  private readonly places = new Set<string>();
   private current: Connection | undefined;
   /** Reads for the first time. */
   private next: Connection | undefined;
@@ -132,7 +133,7 @@ export class RemoteCluster {
     this.close();
     const deletes = [...this.held.keys()];
     this.held.clear();
-    this.options.onChange({ upserts: [], deletes });
+    this.options.onChange({ upserts: [], deletes, problems: this.problemsOfObjects(new Map(), true) });
     await Promise.all(this.running);
   }
 
@@ -163,13 +164,14 @@ export class RemoteCluster {
     };
   }
 
+  /** Of the cluster; those of its objects come with their changes. */
   problems(): readonly Problem[] {
     const fault = this.fault();
-    if (fault === undefined || this.wanted.access === undefined) return this.objectProblems;
+    if (fault === undefined || this.wanted.access === undefined) return [];
     const { id, secret } = this.wanted;
     const since = new Date(this.sinceMs).toISOString();
     const consequence = this.loaded ? 'what was last read of it stays in force' : 'it has no endpoints yet';
-    return [problemOf(secret, id, `cluster ${id} ${fault}, since ${since}; ${consequence}`, this.loaded), ...this.objectProblems];
+    return [problemOf(secret, id, `cluster ${id} ${fault}, since ${since}; ${consequence}`, this.loaded)];
   }
 
   private fault(): string | undefined {
@@ -241,7 +243,7 @@ export class RemoteCluster {
       for (const key of this.held.keys()) deletes.add(key);
       for (const object of change.upserts) deletes.delete(keyOf(object));
       // What can no longer be read is there all the same: its last good version stays.
-      for (const { object } of change.problems) deletes.delete(object);
+      for (const { object } of [...change.problems.values()].flat()) deletes.delete(object);
       this.drop(this.current);
       this.current = connection;
       this.next = undefined;
@@ -258,10 +260,21 @@ export class RemoteCluster {
       const figures = { objects: this.held.size, changed: upserts.length, deleted: deletes.size };
       this.options.logger?.info({ cluster: this.options.id, server: connection.server, ...figures }, 'remote cluster was read');
     }
-    this.objectProblems = change.problems;
-    this.options.onChange({ upserts, deletes: [...deletes] });
+    this.options.onChange({ upserts, deletes: [...deletes], problems: this.problemsOfObjects(change.problems, takesOver) });
     this.tell();
     this.settle();
+  }
+
+  /** The places of a cluster are its own. `all`: of what is not in it nothing is said any more. */
+  private problemsOfObjects(problems: ObjectChange['problems'], all: boolean): ObjectChange['problems'] {
+    const told = new Map<string, readonly Problem[]>();
+    if (all) for (const place of this.places) told.set(place, []);
+    for (const [name, list] of problems) told.set(`cluster ${this.options.id} ${name}`, list);
+    for (const [place, list] of told) {
+      if (list.length === 0) this.places.delete(place);
+      else this.places.add(place);
+    }
+    return told;
   }
 
   private timeOut(): void {

@@ -58,7 +58,6 @@ export class DirectorySource implements ObjectSource {
   #wake: () => void = () => {};
   readonly #resolveReady: () => void;
   readonly #rejectReady: (error: unknown) => void;
-  #problemsBefore = '';
 
   constructor({ dir, logger, maxFileBytes = 16 * 1024 * 1024, maxFiles = 10_000 }: DirectoryOptions) {
     this.#dir = resolve(dir);
@@ -263,11 +262,9 @@ export class DirectorySource implements ObjectSource {
 
   #deliver(sink: ObjectSink): void {
     const change = this.#inventory.takeChange([...this.#faults.values()]);
-    const problems = JSON.stringify(change.problems);
-    if (this.#loaded && change.upserts.length === 0 && change.deletes.length === 0 && problems === this.#problemsBefore) return;
-    this.#problemsBefore = problems;
+    if (this.#loaded && change.upserts.length === 0 && change.deletes.length === 0 && change.problems.size === 0) return;
     this.#logger?.debug(
-      { dir: this.#dir, upserts: change.upserts.length, deletes: change.deletes.length, problems: change.problems.length },
+      { dir: this.#dir, upserts: change.upserts.length, deletes: change.deletes.length, problemsAt: change.problems.size },
       'read from the folder',
     );
     sink.apply(change);

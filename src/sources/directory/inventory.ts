@@ -20,6 +20,10 @@ export class Inventory {
   readonly #touched = new Set<ObjectKey>();
   /** Files that are gone but whose removal is not believed yet: anything else wins over them. */
   readonly #vanishing = new Set<string>();
+  /** Those that were read anew or removed. */
+  readonly #reread = new Set<string>();
+  /** By place. */
+  readonly #told = new Map<string, readonly Problem[]>();
 
   manifest(file: string): Manifest | undefined {
     return this.#manifests.get(file);
@@ -31,6 +35,7 @@ export class Inventory {
 
   set(manifest: Manifest): void {
     this.#vanishing.delete(manifest.file);
+    this.#reread.add(manifest.file);
     this.#unlink(manifest.file);
     this.#manifests.set(manifest.file, manifest);
     for (const key of manifest.entries.keys()) {
@@ -43,6 +48,7 @@ export class Inventory {
 
   remove(file: string): void {
     this.#unlink(file);
+    this.#reread.add(file);
     this.#manifests.delete(file);
     this.#vanishing.delete(file);
   }
@@ -71,6 +77,7 @@ export class Inventory {
 
   /** Everything since the last call, as one change. `others` are problems that no manifest knows. */
   takeChange(others: readonly Problem[]): ObjectChange {
+    const problems = this.#takeProblems(others);
     const upserts: ConfigObject[] = [];
     const deletes: ObjectKey[] = [];
     for (const key of [...this.#touched].toSorted()) {
@@ -90,7 +97,7 @@ export class Inventory {
       upserts.push(winner.object);
     }
     this.#touched.clear();
-    return { upserts, deletes, problems: [...others, ...this.#problems()] };
+    return { upserts, deletes, problems };
   }
 
   /** The best first: files in the order of their names; what is retained from a broken or vanished file comes last. */
@@ -100,20 +107,36 @@ export class Inventory {
     return entries.toSorted((a, b) => rank(a) - rank(b) || (a.position.file < b.position.file ? -1 : 1));
   }
 
-  #problems(): Problem[] {
-    const manifests = [...this.#manifests.values()].toSorted((a, b) => (a.file < b.file ? -1 : 1));
-    const problems = manifests.flatMap((manifest) => [
-      ...manifest.problems,
-      ...manifest.duplicates.flatMap((entry) => {
-        const winner = manifest.entries.get(entry.key);
-        return winner === undefined ? [] : [conflict(entry, winner)];
-      }),
-    ]);
-    for (const key of [...this.#contested].toSorted()) {
-      const [winner, ...others] = this.#candidates(key).filter((entry) => !this.#vanishing.has(entry.position.file));
-      if (winner !== undefined) problems.push(...others.filter((entry) => !entry.retained).map((entry) => conflict(entry, winner)));
-    }
-    return problems;
+  /** What has changed of files and keys that have, by place. */
+  #takeProblems(others: readonly Problem[]): Map<string, readonly Problem[]> {
+    const changed = new Map<string, readonly Problem[]>();
+    const tell = (place: string, problems: readonly Problem[]): void => {
+      if (JSON.stringify(this.#told.get(place) ?? []) === JSON.stringify(problems)) return;
+      changed.set(place, problems);
+      if (problems.length === 0) this.#told.delete(place);
+      else this.#told.set(place, problems);
+    };
+    // Sorted by place, what concerns the folder comes first, and contested objects last.
+    tell('', others);
+    for (const file of this.#reread) tell(`file ${file}`, this.#problemsOfFile(file));
+    this.#reread.clear();
+    for (const key of this.#touched) tell(`object ${key}`, this.#contested.has(key) ? this.#conflicts(key) : []);
+    return changed;
+  }
+
+  #problemsOfFile(file: string): Problem[] {
+    const manifest = this.#manifests.get(file);
+    if (manifest === undefined) return [];
+    const duplicates = manifest.duplicates.flatMap((entry) => {
+      const winner = manifest.entries.get(entry.key);
+      return winner === undefined ? [] : [conflict(entry, winner)];
+    });
+    return [...manifest.problems, ...duplicates];
+  }
+
+  #conflicts(key: ObjectKey): Problem[] {
+    const [winner, ...others] = this.#candidates(key).filter((entry) => !this.#vanishing.has(entry.position.file));
+    return winner === undefined ? [] : others.filter((entry) => !entry.retained).map((entry) => conflict(entry, winner));
   }
 }
 

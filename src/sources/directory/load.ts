@@ -3,6 +3,7 @@ import { stat } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
 import type { ConfigObject } from '../../apis/object.ts';
 import type { Problem } from '../../apis/problem.ts';
+import { ProblemIndex } from '../../apis/problem-index.ts';
 import { listManifests, readStable } from './files.ts';
 import { Inventory } from './inventory.ts';
 import { fileProblem, readManifest } from './manifest.ts';
@@ -40,5 +41,7 @@ export async function loadDirectory(
     else inventory.set(await readManifest(name, read.text, undefined, lines, async () => {}));
   }
   const change = inventory.takeChange(problems);
-  return { objects: change.upserts, problems: change.problems };
+  const told = new ProblemIndex();
+  for (const [place, list] of change.problems) told.set(place, list);
+  return { objects: change.upserts, problems: told.problems() };
 }

@@ -20,11 +20,10 @@ export class Inventory {
   private readonly cluster: string | undefined;
   private readonly entries = new Map<ObjectKey, Entry>();
   private readonly changed = new Set<ObjectKey>();
-  /** Problems differ from the delivered ones, maybe. */
-  private touched = false;
+  /** Objects whose problems differ from the delivered ones, maybe. */
+  private readonly doubted = new Set<ObjectKey>();
   /** What the sink has. */
   private readonly delivered = new Set<ObjectKey>();
-  private readonly withProblems = new Set<ObjectKey>();
   readonly observed = new ObservedVersions();
 
   constructor(cluster: string | undefined) {
@@ -46,9 +45,7 @@ export class Inventory {
         : [undecidedProblem(key, undecidedTag, object !== undefined), ...(object === undefined ? [] : parsed.problems)];
     const same = before?.object !== undefined && object !== undefined && sameContent(object, before.object);
     this.entries.set(key, { object: same ? before.object : object, problems, stream });
-    if (problems.length > 0 || this.withProblems.has(key)) this.touched = true;
-    if (problems.length > 0) this.withProblems.add(key);
-    else this.withProblems.delete(key);
+    if (problems.length > 0 || (before?.problems.length ?? 0) > 0) this.doubted.add(key);
     if (!same && object !== before?.object) this.changed.add(key);
     return object;
   }
@@ -60,21 +57,21 @@ export class Inventory {
     if (entry === undefined || entry.stream !== stream) return undefined;
     this.observed.delete(key);
     this.entries.delete(key);
-    if (this.withProblems.delete(key)) this.touched = true;
+    if (entry.problems.length > 0) this.doubted.add(key);
     this.changed.add(key);
     return entry.object;
   }
 
   get dirty(): boolean {
-    return this.touched || this.changed.size > 0;
+    return this.doubted.size > 0 || this.changed.size > 0;
   }
 
   get size(): number {
     return this.entries.size;
   }
 
-  /** Everything since the last change, with `problems` before those of objects. */
-  takeChange(problems: readonly Problem[]): ObjectChange {
+  /** Everything since the last change. */
+  takeChange(): ObjectChange {
     const upserts: ConfigObject[] = [];
     const deletes: ObjectKey[] = [];
     for (const key of this.changed) {
@@ -85,9 +82,9 @@ export class Inventory {
       } else if (this.delivered.delete(key)) deletes.push(key);
     }
     this.changed.clear();
-    this.touched = false;
-    const own = [...this.withProblems].sort().flatMap((key) => this.entries.get(key)?.problems ?? []);
-    return { upserts, deletes, problems: [...problems, ...own] };
+    const problems = new Map([...this.doubted].map((key) => [`object ${key}`, this.entries.get(key)?.problems ?? []]));
+    this.doubted.clear();
+    return { upserts, deletes, problems };
   }
 }
 

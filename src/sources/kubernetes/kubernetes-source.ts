@@ -297,12 +297,9 @@ export class KubernetesSource implements ObjectSource {
 
   private deliver(): void {
     this.cancelDelivery = undefined;
-    const change = this.inventory.takeChange(this.problems());
-    this.options.logger?.debug(
-      { upserts: change.upserts.length, deletes: change.deletes.length, problems: change.problems.length },
-      'read from the cluster',
-    );
-    this.sink?.apply(change);
+    const { upserts, deletes, problems } = this.inventory.takeChange();
+    this.options.logger?.debug({ upserts: upserts.length, deletes: deletes.length, problemsOf: problems.size }, 'read from the cluster');
+    this.sink?.apply({ upserts, deletes, problems: new Map([['collections', this.problems()], ...problems]) });
     if (this.loaded) return;
     this.loaded = true;
     this.resolveReady();

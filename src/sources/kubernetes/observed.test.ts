@@ -44,7 +44,7 @@ function inventory() {
 test('a write of status is seen and changes nothing that is translated', () => {
   const { held, told, put } = inventory();
   put(raw('1', 1, []));
-  expect(held.takeChange([]).upserts).toHaveLength(1);
+  expect(held.takeChange().upserts).toHaveLength(1);
   put(
     raw('2', 1, [
       { ...programmed, lastTransitionTime: '2026-01-01T00:00:00Z' },
@@ -59,7 +59,7 @@ test('a write of status is seen and changes nothing that is translated', () => {
     conditions: conditionsFingerprint([programmed]),
   });
   put(raw('3', 2, [], 'ratings'));
-  expect(held.takeChange([]).upserts).toHaveLength(1);
+  expect(held.takeChange().upserts).toHaveLength(1);
   expect(told).toEqual([
     [reviews, true],
     [reviews, false],

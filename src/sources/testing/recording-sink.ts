@@ -1,5 +1,6 @@
 import type { ConfigObject, ObjectKey } from '../../apis/object.ts';
 import { keyOf } from '../../apis/object.ts';
+import { ProblemIndex } from '../../apis/problem-index.ts';
 import type { Problem } from '../../apis/problem.ts';
 import type { ObjectChange, ObjectSink } from '../source.ts';
 
@@ -7,14 +8,14 @@ import type { ObjectChange, ObjectSink } from '../source.ts';
 export class RecordingSink implements ObjectSink {
   readonly changes: ObjectChange[] = [];
   readonly objects = new Map<ObjectKey, ConfigObject>();
-  problems: readonly Problem[] = [];
+  readonly #problems = new ProblemIndex();
   #waiting: (() => void)[] = [];
 
   apply(change: ObjectChange): void {
     this.changes.push(change);
     for (const object of change.upserts) this.objects.set(keyOf(object), object);
     for (const key of change.deletes) this.objects.delete(key);
-    this.problems = change.problems;
+    for (const [place, problems] of change.problems) this.#problems.set(place, problems);
     for (const check of this.#waiting.splice(0)) check();
   }
 
@@ -31,6 +32,11 @@ export class RecordingSink implements ObjectSink {
     };
     check();
     return promise;
+  }
+
+  /** In the order of their places. */
+  get problems(): readonly Problem[] {
+    return this.#problems.problems();
   }
 
   get keys(): string[] {
