@@ -1,5 +1,6 @@
 /** Which objects are to be looked at, and when: the earliest date of an object counts, and a change counts before counts. */
 import type { ObjectKey } from '../../apis/object.ts';
+import { Heap } from '../../lib/heap.ts';
 import type { Cause } from './facts.ts';
 
 export interface Due {
@@ -7,13 +8,17 @@ export interface Due {
   readonly cause: Cause;
 }
 
-interface Entry {
-  atMs: number;
-  cause: Cause;
+interface Entry extends Due {
+  readonly atMs: number;
 }
+
+const sooner = (a: Entry, b: Entry): boolean => a.atMs < b.atMs;
 
 export class Agenda {
   readonly #entries = new Map<ObjectKey, Entry>();
+  /** Changes, and what else there is. Entries that are no longer those of their objects are left in them until they come up. */
+  readonly #changed = new Heap<Entry>(sooner);
+  readonly #others = new Heap<Entry>(sooner);
 
   get size(): number {
     return this.#entries.size;
@@ -25,34 +30,43 @@ export class Agenda {
 
   add(object: ObjectKey, atMs: number, cause: Cause): void {
     const known = this.#entries.get(object);
-    if (known === undefined) this.#entries.set(object, { atMs, cause });
-    else {
-      known.atMs = Math.min(known.atMs, atMs);
-      if (cause === 'changed') known.cause = cause;
-    }
+    const entry: Entry = {
+      object,
+      atMs: Math.min(atMs, known?.atMs ?? Infinity),
+      cause: cause === 'changed' ? cause : (known?.cause ?? cause),
+    };
+    if (entry.atMs === known?.atMs && entry.cause === known.cause) return;
+    this.#entries.set(object, entry);
+    (entry.cause === 'changed' ? this.#changed : this.#others).push(entry);
   }
 
   delete(object: ObjectKey): void {
     this.#entries.delete(object);
   }
 
-  clear(): void {
-    this.#entries.clear();
-  }
-
   /** Takes out what is due, changes first. */
   take(nowMs: number, max: number): Due[] {
-    const due = [...this.#entries].filter(([, { atMs }]) => atMs <= nowMs);
-    due.sort(([, a], [, b]) => (a.cause === b.cause ? a.atMs - b.atMs : a.cause === 'changed' ? -1 : 1));
-    const taken = due.slice(0, max).map(([object, { cause }]): Due => ({ object, cause }));
-    for (const { object } of taken) this.#entries.delete(object);
+    const taken: Due[] = [];
+    for (const heap of [this.#changed, this.#others]) {
+      for (let first = this.#first(heap); first !== undefined; first = this.#first(heap)) {
+        if (taken.length >= max || first.atMs > nowMs) break;
+        heap.pop();
+        this.#entries.delete(first.object);
+        taken.push({ object: first.object, cause: first.cause });
+      }
+    }
     return taken;
   }
 
   /** Milliseconds until something is due; undefined when nothing ever is. */
   nextIn(nowMs: number): number | undefined {
-    let earliest = Infinity;
-    for (const { atMs } of this.#entries.values()) earliest = Math.min(earliest, atMs);
+    const earliest = Math.min(this.#first(this.#changed)?.atMs ?? Infinity, this.#first(this.#others)?.atMs ?? Infinity);
     return earliest === Infinity ? undefined : Math.max(0, earliest - nowMs);
+  }
+
+  #first(heap: Heap<Entry>): Entry | undefined {
+    let first = heap.first;
+    for (; first !== undefined && this.#entries.get(first.object) !== first; first = heap.first) heap.pop();
+    return first;
   }
 }
