@@ -15,9 +15,19 @@ import { addNamespace, addNode, addPod, addServiceAccount, defaultNode, removePo
 
 /** The roles, as the documents have them. */
 const documented = ['kubernetes.md', 'identity.md']
-  .flatMap((page) => [...readFileSync(join(import.meta.dirname, '..', '..', 'docs', page), 'utf8').matchAll(/```yaml\n([^`]*)```/g)])
+  .flatMap((page) => [...readFileSync(join(import.meta.dirname, '..', '..', 'docs', page), 'utf8').matchAll(/```yaml\n([\s\S]*?)\n```/g)])
   .flatMap(([, yaml = '']) => parseAllDocuments(yaml).map((document) => document.toJS() as KubeObject))
-  .filter(({ kind }) => kind === 'ClusterRole' || kind === 'Role');
+  .filter(({ kind }) => kind === 'ClusterRole' || kind === 'Role')
+  .map((role) => forRevisions(role, ['canary', 'poor', 'blind', 'own']));
+
+/** With the mesh configuration of each revision, as the comment there says. */
+function forRevisions(role: KubeObject, revisions: readonly string[]): KubeObject {
+  const rules = role['rules'] as readonly { readonly resourceNames?: readonly string[] }[];
+  const named = rules.map((rule) =>
+    rule.resourceNames?.join() === 'istio' ? { ...rule, resourceNames: ['istio', ...revisions.map((name) => `istio-${name}`)] } : rule,
+  );
+  return { ...role, rules: named };
+}
 
 const virtualService = (name: string, revision?: string): string => `
 apiVersion: networking.istio.io/v1
@@ -216,5 +226,50 @@ describe('on a cluster with RBAC', () => {
     expect(await cluster.api.find(record)).toBeDefined();
     await removePod(cluster.api, pod);
     await eventually('it is gone with the pod', async () => (await cluster.api.find(record)) === undefined, 60_000);
+  });
+
+  it('without permission to read tags, denials that may be its own hold, routes do not, and their objects say why', async () => {
+    const kubeconfig = await account('blind');
+    const role = documented.find(({ kind, metadata }) => kind === 'ClusterRole' && metadata.name === 'mizzen');
+    if (role === undefined) throw new Error('no ClusterRole mizzen is documented');
+    const rules = role['rules'] as { readonly resources: readonly string[] }[];
+    await cluster.api.apply({ ...role, rules: rules.filter(({ resources }) => !resources.includes('mutatingwebhookconfigurations')) });
+    await cluster.apply(
+      [
+        virtualService('of-blue', 'blue'),
+        tag('blue', 'blind'),
+        `
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: of-blue, namespace: shop, labels: { istio.io/rev: blue } }
+spec: { action: DENY, rules: [{}] }
+`,
+      ].join('---'),
+    );
+    const daemon = await start('blind', kubeconfig);
+    const denials = async (): Promise<boolean> =>
+      ((await debug(daemon, 'configz')) as KubeObject[]).some(
+        ({ kind, metadata }) => kind === 'AuthorizationPolicy' && metadata.name === 'of-blue',
+      );
+    expect([await routes(daemon), await denials()]).toEqual(['of-all', true]);
+    const condition = async (kind: string): Promise<string> =>
+      cluster.kubectl(['get', kind, 'of-blue', '-n', 'shop', '-o', 'jsonpath={.status.conditions[?(@.type=="Reconciled")].message}']);
+    const grant = 'grant get, list and watch on mutatingwebhookconfigurations.admissionregistration.k8s.io';
+    for (const kind of ['virtualservice', 'authorizationpolicy'])
+      await eventually(`the condition of the ${kind}`, async () => (await condition(kind)).includes(grant), 30_000);
+    await cluster.api.apply(role);
+    await eventually('tags are read', async () => (await routes(daemon)) === 'of-all,of-blue', 90_000);
+    expect(await denials()).toBe(true);
+    let last = '';
+    await eventually(
+      'the condition says so',
+      async () => {
+        last = await condition('virtualservice');
+        return last.startsWith('translated');
+      },
+      30_000,
+    ).catch((error: unknown) => {
+      throw new Error(`${String(error)}; last seen: ${last}`, { cause: error });
+    });
   });
 });
