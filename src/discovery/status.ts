@@ -87,15 +87,16 @@ class ReplicaFacts implements FactSource {
     return new Map(known.map((report): [ObjectKey, ObjectFacts] => [report.object as ObjectKey, { ...report, exists: report.read }]));
   }
 
-  listen(handler: (objects: Iterable<ObjectKey> | 'all') => void): () => void {
+  listen(told: (objects: Iterable<ObjectKey> | 'all') => void): () => void {
     const { observed, snapshot, changes, replicas } = this.#options;
+    // A collection that cannot be read, or an object of a remote cluster, has no status here.
+    const handler = (objects: Iterable<ObjectKey> | 'all'): void => told(objects === 'all' ? objects : [...objects].filter(isAskable));
     const differences = new ProblemDifferences(this.#options.caProblems);
     let comparing: NodeJS.Timeout | undefined;
     const compareSoon = (): void => {
       comparing ??= setTimeout(() => {
         comparing = undefined;
-        // A collection that cannot be read, or an object of a remote cluster, has no status here.
-        handler(differences.take().filter(isAskable));
+        handler(differences.take());
       }, compareMs);
     };
     let streams = streamsOf(replicas);
