@@ -23,6 +23,8 @@ export interface MetricsOptions {
   readonly virtualServiceCount: () => number;
   readonly endpointFigures?: () => EndpointFigures;
   readonly problems?: () => readonly Problem[];
+  /** Of translation, by feature. */
+  readonly translationMs?: () => ReadonlyMap<string, number>;
 }
 
 export interface Metrics {
@@ -69,7 +71,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     endpoints: options.endpointFigures ?? (() => noEndpoints),
   });
   qualityMetrics(make, { problems: options.problems ?? (() => []), nowMs });
-  const input = inputMetrics(make);
+  const input = inputMetrics(make, options.translationMs ?? (() => new Map()));
   const push = pushMetrics(make, { nowMs });
   /** From the start of a translation to the moment that its result is visible: the streams begin to send within the flush. */
   let translation: { readonly startMs: number; endMs?: number } | undefined;

@@ -25,6 +25,7 @@ export class References implements ProblemSource {
     const equals = (a: readonly Problem[], b: readonly Problem[]): boolean => JSON.stringify(a) === JSON.stringify(b);
     const routes = new Derived<MeshVirtualService, readonly Problem[]>({
       name: 'virtualServiceReferences',
+      feature: 'references',
       from: mesh.virtualServices,
       reads,
       compute: (_key, virtualService) => virtualServiceProblems(mesh, virtualService),
@@ -33,6 +34,7 @@ export class References implements ProblemSource {
     });
     const rules = new Derived<MeshDestinationRule, readonly Problem[]>({
       name: 'destinationRuleReferences',
+      feature: 'references',
       from: mesh.destinationRules,
       reads,
       compute: (_key, rule) => destinationRuleProblems(mesh, rule),

@@ -84,6 +84,7 @@ class Daemon {
       virtualServiceCount: () => count(objects.kinds.VirtualService.keysNow()),
       endpointFigures: () => census.figures,
       problems: () => views.problems(),
+      translationMs: () => snapshot.translationMs,
     });
     metrics.watchProcess();
     const onFault = (collection: string, key: string, error: unknown): void => {

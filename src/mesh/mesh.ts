@@ -298,6 +298,7 @@ export class Mesh {
       like?.authorizationPolicies ??
       new Derived({
         name: 'authorizationPolicies',
+        feature: 'policies',
         from: kinds.AuthorizationPolicy,
         compute: (_k, o): MeshAuthorizationPolicy => ({
           object: keyOf(o),

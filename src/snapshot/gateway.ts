@@ -21,6 +21,8 @@ import { KeySet } from '../store/keys.ts';
 import type { EncodedResource } from '../wire/resource.ts';
 import { clusterType, endpointType, listenerType, routeType, secretType } from '../wire/types.ts';
 import { hostClusters, hostEndpoints, type Encoded } from './hosts.ts';
+import type { TypeUrl } from '../xds/source.ts';
+import type { Feature } from './features.ts';
 import { SnapshotPart, type Touched } from './part.ts';
 import type { ResourceLists } from './table.ts';
 import { resourceLists, type Translation } from './translation.ts';
@@ -77,7 +79,14 @@ export class GatewayPart extends SnapshotPart {
     ];
     const only = own(new KeySet(mesh.graph, []).addFixed(['gateway']));
     const plans = own(
-      new Derived<string, Plan>({ name: `${id} plan`, from: only, reads, compute: () => plan(t, scope), onFault: t.onFault }),
+      new Derived<string, Plan>({
+        name: `${id} plan`,
+        feature: 'gateway',
+        from: only,
+        reads,
+        compute: () => plan(t, scope),
+        onFault: t.onFault,
+      }),
     );
     const lists = (
       name: string,
@@ -174,6 +183,10 @@ export class GatewayPart extends SnapshotPart {
         return [read.secret];
       }),
     );
+  }
+
+  protected override featureOf(type: TypeUrl): Feature {
+    return type === secretType ? 'secrets' : 'gateway';
   }
 
   override dispose(): void {

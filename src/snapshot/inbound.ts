@@ -14,6 +14,7 @@ import type { InterceptionMode } from '../mesh/model.ts';
 import { protocolOf } from '../mesh/protocol.ts';
 import { KeySet } from '../store/keys.ts';
 import { clusterType, listenerType } from '../wire/types.ts';
+import type { Feature } from './features.ts';
 import { SnapshotPart, type Touched } from './part.ts';
 import { resourceLists, type Translation } from './translation.ts';
 
@@ -55,6 +56,10 @@ export class InboundPart extends SnapshotPart {
 
   get portCount(): number {
     return this.table(clusterType)?.size ?? 0;
+  }
+
+  protected override featureOf(): Feature {
+    return 'inbound';
   }
 
   override dispose(): void {

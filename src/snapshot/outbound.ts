@@ -102,6 +102,7 @@ export class OutboundPart extends SnapshotPart {
     this.slots = own(
       new Derived<string, readonly Slot[]>({
         name: `${id} slots`,
+        feature: 'listeners',
         from: clusterHosts,
         reads: [mesh.endpoints],
         compute: (key) => {
@@ -116,6 +117,7 @@ export class OutboundPart extends SnapshotPart {
     const covered = own(
       new Derived<string, readonly Slot[]>({
         name: `${id} covered slots`,
+        feature: 'listeners',
         from: clusterHosts,
         reads: below === undefined ? [] : [below.slots],
         compute: (host) => below?.slots.get(host),

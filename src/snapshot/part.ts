@@ -1,5 +1,6 @@
 import type { ObjectKey } from '../apis/object.ts';
 import { virtualHostType } from '../wire/types.ts';
+import { featureOfType, type Feature } from './features.ts';
 import type { Part, TableChange, TypeUrl } from '../xds/source.ts';
 import { ResourceTable, type ResourceLists } from './table.ts';
 
@@ -35,7 +36,13 @@ export class SnapshotPart implements Part {
     return table;
   }
 
+  /** What the work for its resources of the type counts for. */
+  protected featureOf(type: TypeUrl): Feature {
+    return featureOfType(type);
+  }
+
   follow<I>(type: TypeUrl, lists: ResourceLists<I>): this {
+    lists.feature ??= this.featureOf(type);
     this.ensure(type).follow(lists);
     this.followed.set(lists, type);
     return this;

@@ -23,6 +23,7 @@ import {
   buildVirtualOutbound,
   type SlotSource,
 } from './outbound-listeners.ts';
+import type { Feature } from './features.ts';
 import { SnapshotPart, type Touched } from './part.ts';
 import type { ResourceLists } from './table.ts';
 import { resourceLists, type Translation } from './translation.ts';
@@ -74,6 +75,7 @@ export class SidecarPart extends SnapshotPart implements SlotSource {
     const selection = own(
       new Derived<string, Selection>({
         name: `${id} hosts`,
+        feature: 'sidecar',
         from: only,
         reads: [mesh.services, mesh.virtualServices],
         compute: () => {
@@ -109,7 +111,9 @@ export class SidecarPart extends SnapshotPart implements SlotSource {
     this.follow(routeType, hostTables);
     // Membership only: what a host's resources are made from is the host's own, and the Sidecar, not all that the Sidecar names.
     const seenKeys = own(new KeySet(mesh.graph, [selection])).addLists(selection, (s) => seenAtPorts(s.hosts));
-    const seen = own(new Derived<string, true>({ name: `${id} seen`, from: seenKeys, compute: () => true, onFault: t.onFault }));
+    const seen = own(
+      new Derived<string, true>({ name: `${id} seen`, feature: 'sidecar', from: seenKeys, compute: () => true, onFault: t.onFault }),
+    );
     const seenAt = (port: number, host: string): boolean => {
       sidecar();
       return seen.get(`${seen.get(`${port}|`) === true ? port : '*'}|${host}`) === true;
@@ -125,6 +129,7 @@ export class SidecarPart extends SnapshotPart implements SlotSource {
     this.slots = own(
       new Derived<string, readonly Slot[]>({
         name: `${id} slots`,
+        feature: 'sidecar',
         from: hosts,
         reads: [seen, mesh.endpoints],
         compute: (host) => {
@@ -197,6 +202,10 @@ export class SidecarPart extends SnapshotPart implements SlotSource {
   /** For proxies in lazy mode; made when the first of them comes. */
   onDemand(): OnDemandLists {
     return (this.onDemandLists ??= this.makeOnDemand());
+  }
+
+  protected override featureOf(): Feature {
+    return 'sidecar';
   }
 
   override dispose(): void {

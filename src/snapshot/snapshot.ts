@@ -100,6 +100,7 @@ export class Snapshot implements ResourceSource, ProblemSource {
   private readonly flushHandlers = new Set<(flush: Flush) => void>();
   /** The graph's count of evaluations at the end of the last translation. */
   private evaluated = 0;
+  private readonly spentMs = new Map<string, number>();
   private generation = 0;
   private connected = 0;
   private flushing = false;
@@ -119,10 +120,15 @@ export class Snapshot implements ResourceSource, ProblemSource {
     this.mesh = view.mesh;
     this.visibility = view.visibility;
     this.madeFrom = new MadeFrom(objects, this.parts);
-    if (options.now !== undefined) objects.listen((object) => this.changedObjects.add(object));
+    if (options.now !== undefined) {
+      objects.listen((object) => this.changedObjects.add(object));
+      const spent = (feature: string = 'model', ms: number): void => void this.spentMs.set(feature, (this.spentMs.get(feature) ?? 0) + ms);
+      objects.graph.timing = { now: options.now, spent };
+    }
     this.proxies = new SourceCollection<Proxy>(objects.graph, 'proxies', () => undefined);
     this.plans = new Derived<Proxy, Plan>({
       name: 'plans',
+      feature: 'plans',
       from: this.proxies,
       reads: [this.mesh.workloads, this.mesh.pods, this.mesh.services, this.mesh.virtualServices, this.mesh.endpoints],
       compute: (_id, proxy) => {
@@ -143,6 +149,11 @@ export class Snapshot implements ResourceSource, ProblemSource {
 
   get version(): string {
     return String(this.generation);
+  }
+
+  /** Milliseconds of translation since the start by `Feature`, if the snapshot has a clock. */
+  get translationMs(): ReadonlyMap<string, number> {
+    return this.spentMs;
   }
 
   /** True when objects have changed since the last flush. */

@@ -349,6 +349,8 @@ class AbsentCell extends Cell<boolean> {
 
 export interface DerivedOptions<I, V> {
   readonly name: string;
+  /** See `Stage`. */
+  readonly feature?: string;
   /** One entry per key of it. */
   readonly from: KeySource<I>;
   /** Further collections that `compute` reads: they must be refreshed before this one. */
@@ -370,10 +372,12 @@ export class Derived<I, V> extends Base<V> implements Stage {
   private readonly options: DerivedOptions<I, V>;
   private readonly unlisten: () => void;
   private feeds: Fed<V>[] | undefined;
+  feature: string | undefined;
 
   constructor(options: DerivedOptions<I, V>) {
     super(options.from.graph, options.name, 1 + Math.max(options.from.level, ...(options.reads ?? []).map((r) => r.level)));
     this.options = options;
+    this.feature = options.feature;
     this.unlisten = options.from.listen((key, now, before) => this.inputChanged(key, now !== undefined, before !== undefined));
     for (const key of options.from.keysNow()) this.inputChanged(key, true, false);
   }

@@ -29,11 +29,21 @@ abstract class Node implements ReactiveNode {
 export interface Stage {
   /** Every node of it reads only nodes of lower levels. */
   readonly level: number;
+  /** What its work counts for. */
+  readonly feature?: string | undefined;
   /**
    * Refreshes what was queued, at most until `pause` says so; true when nothing is left. Called by `Graph.flush` in order of levels, possibly several times in
    * one flush.
    */
   drain(pause: Pause): boolean;
+}
+
+/** Measures stages in a flush: each batch of entries as a whole. */
+export interface Timing {
+  /** Milliseconds of a clock that never goes back. */
+  readonly now: () => number;
+  /** `feature`: of the stage. What an entry reads that has not been computed yet counts for its own. */
+  readonly spent: (feature: string | undefined, ms: number) => void;
 }
 
 /** Asked between two entries: whether other work is to have its turn. */
@@ -49,6 +59,7 @@ export class Graph {
   private queued = 0;
   private flushing = false;
   private readonly afterFlush = new Set<() => void>();
+  timing: Timing | undefined;
   /** Evaluations of derived values since the start: what the cost of a change is counted by. */
   evaluations = 0;
 
@@ -166,7 +177,7 @@ export class Graph {
           set.delete(stage);
           this.queued--;
           try {
-            while (!stage.drain(pause)) yield;
+            while (!this.drain(stage, pause)) yield;
           } catch (error) {
             // What is left of it is for the next flush.
             this.enqueue(stage);
@@ -179,6 +190,17 @@ export class Graph {
       this.flushing = false;
     }
     for (const handler of this.afterFlush) handler();
+  }
+
+  private drain(stage: Stage, pause: Pause): boolean {
+    const { timing } = this;
+    if (timing === undefined) return stage.drain(pause);
+    const began = timing.now();
+    try {
+      return stage.drain(pause);
+    } finally {
+      timing.spent(stage.feature, timing.now() - began);
+    }
   }
 
   onFlushed(handler: () => void): () => void {

@@ -52,7 +52,8 @@ function updateOf(kind: string, event: ObjectEvent): string {
   return triggerOf(kind) === 'endpoint' ? 'eds' : 'config';
 }
 
-export function inputMetrics(make: Instruments): InputMetrics {
+/** `translationMs`: by feature, since the start. */
+export function inputMetrics(make: Instruments, translationMs: () => ReadonlyMap<string, number>): InputMetrics {
   const config = make.counter('pilot_k8s_cfg_events', 'Objects of configuration that sources have added, updated or deleted', [
     'type',
     'event',
@@ -66,6 +67,9 @@ export function inputMetrics(make: Instruments): InputMetrics {
     'type',
   ]);
   const translation = make.histogram('pilot_pushcontext_init_seconds', 'Translation of the changes of one flush');
+  make.totals('mizzen_translation_seconds_total', 'Time of translation, by feature', 'feature', () => {
+    return new Map([...translationMs()].map(([feature, ms]) => [feature, ms / 1000]));
+  });
   const debounce = make.histogram('pilot_debounce_time', 'From the first change to the end of its translation');
   const faults = make.counter('mizzen_translation_faults_total', 'Faults of mizzen in a translation, whose last result stays in force');
   const syncErrors = make.counter('controller_sync_errors_total', 'Failures to list or watch a collection of a cluster', ['cluster']);

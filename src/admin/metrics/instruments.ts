@@ -48,6 +48,23 @@ export class Instruments {
     });
   }
 
+  /** A counter with one label whose totals are asked for at each scrape. */
+  totals<Label extends string>(name: string, help: string, label: Label, totals: () => ReadonlyMap<string, number>): void {
+    const told = new Map<string, number>();
+    const counter: Counter<Label> = new Counter<Label>({
+      name,
+      help,
+      labelNames: [label],
+      registers: [this.registry],
+      collect: () => {
+        for (const [value, now] of totals()) {
+          counter.inc({ [label]: value } as Record<Label, string>, now - (told.get(value) ?? 0));
+          told.set(value, now);
+        }
+      },
+    });
+  }
+
   /** A gauge that is filled at each scrape. */
   collect<Label extends string>(
     name: string,
