@@ -44,6 +44,7 @@ describe('inClusterAccess', () => {
 
   it('names the file that is missing', async () => {
     const folder = testFolder();
+    writeFileSync(join(folder, 'ca.crt'), 'root');
     await expect(access(folder).credentials()).rejects.toThrow(join(folder, 'token'));
   });
 });
