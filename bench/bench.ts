@@ -108,7 +108,14 @@ async function runTargets(
   };
   if (flags.target.length === 0) {
     const nodeFlags = flags.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${resolve(flags.profile)}`];
-    await using target = await startMizzen({ from, work, tls: flags.tls, nodeFlags, replicas: flags.replicas });
+    await using target = await startMizzen({
+      from,
+      work,
+      tls: flags.tls,
+      nodeFlags,
+      replicas: flags.replicas,
+      main: flags.main && resolve(flags.main),
+    });
     return [await run({ ...options, target: await withRoots(target, at.feed, flags, work) })];
   }
   const results: TargetResult[] = [];

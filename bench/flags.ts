@@ -29,6 +29,7 @@ export interface Flags {
   readonly kubeconfig?: string;
   readonly target: readonly Target[];
   readonly replicas: number;
+  readonly main?: string;
   readonly root?: string;
   readonly envoy: boolean;
   readonly profile?: string;
@@ -105,6 +106,10 @@ export function benchCommand(action: (flags: Flags, command: Command) => Promise
       [],
     )
     .addOption(count('--replicas <n>', 'how many mizzens of this tree serve the proxies, divided among them', 1))
+    .option(
+      '--main <file>',
+      'the mizzen to start: its built main.js; the default is the source of this tree, which Node strips of its types',
+    )
     .option('--root <file>', 'root certificates of the targets, for --tls; the default is what they publish in the cluster')
     .option('--profile <dir>', 'write a CPU profile of the mizzen that the bench starts into this folder')
     .optionsGroup('The result:')

@@ -6,6 +6,8 @@ import { Discovery } from '../../test/envoy/harness/discovery.ts';
 import type { Replica, Target } from './target.ts';
 
 export interface MizzenOptions {
+  /** Its program; the default is that of the source. */
+  readonly main?: string | undefined;
   /** Folder of manifests, or a kubeconfig. */
   readonly from: { readonly folder: string } | { readonly kubeconfig: string };
   /** Folder for its state, its log and its profile. */
@@ -50,8 +52,9 @@ export async function startMizzen(options: MizzenOptions): Promise<Target & Asyn
   };
 }
 
-function startReplica({ from, work, nodeFlags }: MizzenOptions, state: string, replica: number): Promise<Discovery> {
+function startReplica({ main, from, work, nodeFlags }: MizzenOptions, state: string, replica: number): Promise<Discovery> {
   return Discovery.start({
+    ...(main === undefined ? {} : { main }),
     ...('folder' in from ? { config: from.folder } : { kubeconfig: from.kubeconfig }),
     state,
     log: join(work, `mizzen-${replica}.log`),

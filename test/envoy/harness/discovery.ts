@@ -6,6 +6,8 @@ import { freePorts } from './ports.ts';
 import { eventually } from './wait.ts';
 
 export interface DiscoveryOptions {
+  /** Its program; the default is that of the source, which needs no build. */
+  readonly main?: string;
   /** Folder with the manifests; or `kubeconfig`. */
   readonly config?: string;
   /** Kubeconfig of the cluster that it serves. */
@@ -41,7 +43,7 @@ const startLimitMs = 90_000;
 /** It ends its streams over some seconds. */
 const stopLimitMs = 20_000;
 
-const main = join(import.meta.dirname, '..', '..', '..', 'src', 'main.ts');
+const sourceMain = join(import.meta.dirname, '..', '..', '..', 'src', 'main.ts');
 
 /** `mizzen discovery` as a process of its own. */
 export class Discovery implements AsyncDisposable {
@@ -67,7 +69,7 @@ export class Discovery implements AsyncDisposable {
   }
 
   #spawn(): Child {
-    const { config, kubeconfig, state, pod, log, flags = [], env } = this.#options;
+    const { main = sourceMain, config, kubeconfig, state, pod, log, flags = [], env } = this.#options;
     const { address, adminAddress, grpc, secureGrpc, monitoring, http: web } = this.addresses;
     const listen = ['--grpc-address', `${address}:${grpc}`, '--secure-grpc-address', `${address}:${secureGrpc}`];
     const serve = ['--monitoring-address', `${adminAddress}:${monitoring}`, '--http-address', `${adminAddress}:${web}`];
