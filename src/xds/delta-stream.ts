@@ -1,4 +1,5 @@
 import { clusterType, endpointType, listenerType, nameTableType, routeType, virtualHostType } from '../wire/types.ts';
+import { ClusterRemovals } from './cluster-removals.ts';
 import { DeltaHosts } from './delta-hosts.ts';
 import {
   answersWithNothing,
@@ -27,8 +28,6 @@ export interface DeltaRequest {
   readonly errorDetail?: { readonly message: string; readonly code?: number } | undefined;
 }
 
-/** Between two removals that a client refuses, at most. */
-const longestRemovalWaitMs = 300_000;
 /** How long a warming client may take to ask for clusters before it gets no endpoints where there are none. */
 const goneEndpointsPatienceMs = 1000;
 
@@ -52,11 +51,7 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
   #clustersSent: Set<string> | undefined = new Set();
   /** Endpoints of clusters that are to go, asked for by a client that has not asked for clusters: it warms, maybe for want of these. */
   readonly #goneEndpoints = new Set<string>();
-  readonly #removedClusters = new Set<string>();
-  #removedClustersSinceMs = 0;
-  /** How often in a row a removal was refused, and until when it is not repeated. */
-  #removalRefusals = 0;
-  #noRemovalBeforeMs = 0;
+  readonly #removals: ClusterRemovals;
   /** The list of parts is another, and the client may not have all of it yet. */
   #adopting = false;
   /** The client came with clusters. */
@@ -65,6 +60,7 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
   constructor(shared: StreamShared, subscription: Subscription, caller: Caller, wire: Wire, onEnd: (stream: Stream) => void) {
     super(shared, subscription, caller, wire, onEnd);
     this.#view = new PartsView(subscription.parts);
+    this.#removals = new ClusterRemovals(shared.limits.removalPatienceMs);
     this.#doubts = shared.doubted.take(claimant(subscription.node, caller));
   }
 
@@ -98,14 +94,14 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
     if (state === undefined || index < 0 || !this.#isConcerned(state, index, names)) return 'unconcerned';
     if (hasAny(names, state.heldBack)) return 'rejected';
     if (hasAny(names, state.repair?.names() ?? none)) return 'pending';
-    if (type === clusterType && (hasAny(names, this.#removedClusters) || state.isRemoving((name) => names.has(name)))) return 'pending';
+    if (type === clusterType && (hasAny(names, this.#removals.names) || state.isRemoving((name) => names.has(name)))) return 'pending';
     if (type === virtualHostType && this.#hosts.areDue) return 'pending';
     return (state.held(this.#view)?.[index] ?? -1) >= version ? 'has' : 'pending';
   }
 
   override standingInPlan(): Standing {
     if (!this.#adopting) return 'has';
-    let pending = this.#hosts.areDue || this.#removedClusters.size > 0;
+    let pending = this.#hosts.areDue || this.#removals.names.size > 0;
     for (const state of this.types.values()) {
       if (state.heldBack.length > 0) return 'rejected';
       // Of hosts nothing is due to a client that has asked for no table.
@@ -140,12 +136,10 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
   }
 
   protected override checkDeadlines(nowMs: number): void {
-    const { removalPatienceMs, clustersPatienceMs, unackedPatienceMs } = this.shared.limits;
+    const { clustersPatienceMs, unackedPatienceMs } = this.shared.limits;
     for (const state of this.types.values()) {
       if (state.repair?.underWay === true && nowMs - state.sentAtMs > unackedPatienceMs) state.repair.giveUpOutstanding();
     }
-    const removalDue =
-      this.#removedClusters.size > 0 && nowMs - this.#removedClustersSinceMs >= removalPatienceMs && nowMs >= this.#noRemovalBeforeMs;
     const listenersDue = nowMs - this.connectedAtMs >= clustersPatienceMs && [...namesClusters].some((type) => this.#isDue(type));
     const endpoints = this.types.get(endpointType);
     if (nowMs - this.connectedAtMs >= goneEndpointsPatienceMs && endpoints !== undefined) {
@@ -153,7 +147,7 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
       if (this.#goneEndpoints.size > 0) this.resume();
       this.#goneEndpoints.clear();
     }
-    if (removalDue || listenersDue || this.#inFlight() > 0) this.resume();
+    if (this.#removals.isOverdue(nowMs) || listenersDue || this.#inFlight() > 0) this.resume();
   }
 
   #isDue(type: TypeUrl): boolean {
@@ -165,7 +159,7 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
     const doubts = new Map<TypeUrl, ReadonlySet<string>>();
     for (const state of this.types.values()) {
       const names = state.unknownNames();
-      if (state.type === clusterType) for (const name of this.#removedClusters) names.add(name);
+      if (state.type === clusterType) for (const name of this.#removals.names) names.add(name);
       if (names.size > 0) doubts.set(state.type, names);
     }
     // What was not answered on this stream is as doubtful as before.
@@ -346,7 +340,7 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
     }
     if (request.errorDetail === undefined) {
       state.accepted(request.responseNonce, sent);
-      if (state.type === clusterType && sent.content.removed.length > 0) this.#removalRefusals = 0;
+      if (state.type === clusterType && sent.content.removed.length > 0) this.#removals.accepted();
       this.shared.observer.acked(this, state.type, request.responseNonce, this.shared.now() - sent.sentAtMs);
       return;
     }
@@ -355,7 +349,7 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
     const refused = state.refused(request.responseNonce, sent, message);
     const suspects = state.heldBack.filter((name) => refused.versions.has(name));
     this.shared.observer.rejected(this, state.type, suspects.length > 0 ? suspects : [...refused.versions.keys()], message, code);
-    if (state.type === clusterType && refused.removed.length > 0) this.#removalRefused(refused.removed);
+    if (state.type === clusterType && refused.removed.length > 0) this.#removals.refused(refused.removed, this.shared.now());
   }
 
   // Responses
@@ -479,7 +473,7 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
     state.owed.clear();
     state.touched.clear();
     state.caughtUp(this.#view);
-    for (const name of draft.later) this.#removeLater(name);
+    for (const name of draft.later) this.#removals.add(name, this.shared.now());
   }
 
   /** `pointers`: what the client has once it accepts this, and all before; undefined where that is no more than before. */
@@ -588,7 +582,7 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
         if (!this.#isWanted(state, name)) continue;
         const resource = this.#view.find(state.type, name);
         if (resource !== undefined) own.push({ resource, frame: deltaFrame(state.type, resource, `${resource.version}~${mark}`) });
-        else if (state.type === clusterType) this.#removeLater(name);
+        else if (state.type === clusterType) this.#removals.add(name, this.shared.now());
         else if (state.type === endpointType) own.push(this.#own(state, emptyLoadAssignment(name)));
         else removed.push(name);
       }
@@ -610,22 +604,11 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
     return state.selection.has(name);
   }
 
-  /** There is no other version to try: the same again, ever more seldom, or a client that always refuses would be asked without end. */
-  #removalRefused(names: readonly string[]): void {
-    for (const name of names) this.#removeLater(name);
-    const waitMs = Math.min(this.shared.limits.removalPatienceMs * 2 ** this.#removalRefusals++, longestRemovalWaitMs);
-    this.#noRemovalBeforeMs = this.shared.now() + waitMs;
-  }
-
-  #removeLater(name: string): void {
-    if (this.#removedClusters.size === 0) this.#removedClustersSinceMs = this.shared.now();
-    this.#removedClusters.add(name);
-  }
-
   /** Last of all, when the client has said that it has the listeners and routes that no longer name them. */
   #removeClusters(): void {
     const state = this.types.get(clusterType);
-    if (this.#removedClusters.size === 0 || state === undefined || this.shared.now() < this.#noRemovalBeforeMs) return;
+    const nowMs = this.shared.now();
+    if (state === undefined || !this.#removals.isOpen(nowMs)) return;
     const listeners = this.types.get(listenerType);
     const used =
       // After a reconnect the listeners and routes are yet to be compared.
@@ -633,9 +616,8 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
       listeners.answerDue ||
       (this.#isReconnect && [routeType, virtualHostType].some((type) => this.#isYetToBeCompared(type))) ||
       [listenerType, routeType, virtualHostType].some((type) => (this.types.get(type)?.inFlight ?? 0) > 0);
-    if (used && this.shared.now() - this.#removedClustersSinceMs < this.shared.limits.removalPatienceMs) return;
-    const removed = [...this.#removedClusters].filter((name) => this.#view.find(clusterType, name) === undefined);
-    this.#removedClusters.clear();
+    if (used && !this.#removals.isOverdue(nowMs)) return;
+    const removed = this.#removals.take().filter((name) => this.#view.find(clusterType, name) === undefined);
     if (removed.length > 0) this.#send(state, { steps: [], own: [], removed }, 0, undefined);
   }
 
