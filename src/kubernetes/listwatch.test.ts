@@ -59,10 +59,10 @@ class Watched {
     await promise;
   }
 
-  /** What the server has is what was told. */
+  /** What the server has, as far as it is wanted, is what was told. */
   same(): Promise<void> {
     return this.until(() => {
-      const there = [...this.server.objects(path)];
+      const there = [...this.server.objects(path)].filter(([, object]) => this.wanted({ ...object }));
       return (
         there.length === this.objects.size &&
         there.every(([key, { spec }]) => JSON.stringify(this.objects.get(key)) === JSON.stringify(spec))
@@ -231,6 +231,135 @@ describe('ListWatch', () => {
   });
 });
 
+describe('ListWatch of selected namespaces', () => {
+  async function selecting(...namespaces: readonly string[]): Promise<{ watched: Watched; selected: Set<string> }> {
+    const watched = new Watched();
+    const selected = new Set(namespaces);
+    watched.wanted = ({ metadata }) => selected.has(metadata.namespace ?? '');
+    for (const namespace of ['shop', 'other']) for (const name of ['a', 'b']) watched.server.put(path, namespace, name, 1);
+    await watched.start();
+    await watched.watching();
+    return { watched, selected };
+  }
+
+  it('lists what is in one that is wanted now, and goes on watching', async () => {
+    const { watched, selected } = await selecting('shop');
+    selected.add('other');
+    watched.watch?.readNamespace('other');
+    await watched.same();
+    watched.server.put(path, 'other', 'b', 2);
+    watched.server.delete(path, 'other', 'a');
+    await watched.same();
+    expect(watched.told).toEqual(['+shop/a +shop/b', '+other/a +other/b', '+other/b', '-other/a']);
+    expect(watched.server.queries.map(({ pathname }) => pathname)).toEqual([path, path, '/api/v1/namespaces/other/services']);
+    expect(watched.server.requests.watch).toBe(1);
+  });
+
+  it('drops what is in one that is not wanted any more, and asks for nothing', async () => {
+    const { watched, selected } = await selecting('shop', 'other');
+    const requests = watched.server.queries.length;
+    selected.delete('other');
+    watched.watch?.dropNamespace('other');
+    expect(watched.told.at(-1)).toBe('-other/a -other/b');
+    watched.server.put(path, 'other', 'c', 2);
+    watched.server.put(path, 'shop', 'c', 2);
+    await watched.same();
+    expect([watched.told.at(-1), watched.watch?.size, watched.server.queries.length]).toEqual(['+shop/c', 3, requests]);
+  });
+
+  it('takes the newer of what the list and the watch say, and nothing that was deleted meanwhile', async () => {
+    const { watched, selected } = await selecting('shop');
+    const { server } = watched;
+    // The list is of before, and arrives after what the watch tells.
+    const items = [...server.objects(path).values()].filter(({ metadata }) => metadata.namespace === 'other');
+    const body = JSON.stringify({ metadata: { resourceVersion: server.version }, items });
+    const { promise: asked, resolve } = Promise.withResolvers<() => void>();
+    server.intercept = (request, response) => {
+      if (request.url?.includes('/namespaces/other/') !== true) return false;
+      resolve(() => {
+        response.writeHead(200, { 'content-type': 'application/json' });
+        response.end(body);
+      });
+      return true;
+    };
+    selected.add('other');
+    watched.watch?.readNamespace('other');
+    const answer = await asked;
+    server.put(path, 'other', 'a', 'newer');
+    server.delete(path, 'other', 'b');
+    server.put(path, 'other', 'c', 'new');
+    await watched.until(() => watched.objects.has('other/c'));
+    answer();
+    server.intercept = undefined;
+    server.put(path, 'shop', 'last', 1);
+    await watched.same();
+    selected.add('third');
+    server.put(path, 'third', 'x', 1);
+    watched.watch?.readNamespace('third');
+    await watched.same();
+    expect(watched.told.slice(1)).toEqual(['+other/a', '+other/c', '+shop/last', '+third/x']);
+    expect(server.requests.watch).toBe(1);
+  });
+
+  it('is not set back by a watch that is behind the list', async () => {
+    const { watched, selected } = await selecting('shop');
+    const { server } = watched;
+    const ahead = { metadata: { namespace: 'other', name: 'a', resourceVersion: String(Number(server.version) + 100) }, spec: 'ahead' };
+    server.intercept = (request, response) => {
+      if (request.url?.includes('/namespaces/other/') !== true) return false;
+      response.writeHead(200, { 'content-type': 'application/json' });
+      response.end(JSON.stringify({ metadata: { resourceVersion: ahead.metadata.resourceVersion }, items: [ahead] }));
+      return true;
+    };
+    selected.add('other');
+    watched.watch?.readNamespace('other');
+    await watched.until(() => watched.objects.get('other/a') === 'ahead');
+    server.put(path, 'other', 'a', 'past');
+    server.delete(path, 'other', 'a');
+    server.put(path, 'shop', 'last', 1);
+    await watched.until(() => watched.objects.has('shop/last'));
+    expect(watched.told.slice(1)).toEqual(['+other/a', '+shop/last']);
+    server.raw(
+      path,
+      `${JSON.stringify({ type: 'DELETED', object: { ...ahead, metadata: { ...ahead.metadata, resourceVersion: '900' } } })}\n`,
+    );
+    await watched.until(() => watched.told.at(-1) === '-other/a');
+  });
+
+  it('lists everything where it cannot list one namespace', async () => {
+    const { watched, selected } = await selecting('shop');
+    watched.server.intercept = (request, response) => {
+      if (request.url?.includes('/namespaces/') !== true) return false;
+      response.writeHead(500).end();
+      return true;
+    };
+    selected.add('other');
+    watched.watch?.readNamespace('other');
+    await watched.same();
+    expect(watched.told).toEqual(['+shop/a +shop/b', '+other/a +other/b']);
+    expect(watched.server.requests.list).toBe(2);
+  });
+
+  it('begins a list anew that a namespace has joined or left meanwhile', async () => {
+    const { watched, selected } = await selecting('shop');
+    const { promise: asked, resolve } = Promise.withResolvers<void>();
+    watched.server.intercept = (request) => {
+      resolve();
+      return request.url?.includes('watch=') !== true;
+    };
+    watched.watch?.relist();
+    await asked;
+    selected.add('other');
+    selected.delete('shop');
+    watched.server.intercept = undefined;
+    watched.watch?.readNamespace('other');
+    watched.watch?.dropNamespace('shop');
+    await watched.same();
+    expect(watched.told).toEqual(['+shop/a +shop/b', '+other/a +other/b -shop/a -shop/b']);
+    expect(watched.server.queries.filter(({ pathname }) => pathname !== path)).toEqual([]);
+  });
+});
+
 /** A small generator, so that a failing run can be repeated. */
 function randomOf(seed: number): () => number {
   let state = seed;
@@ -246,12 +375,22 @@ describe('ListWatch under random faults', () => {
       const random = randomOf(seed);
       const watched = new Watched();
       const { server } = watched;
+      const selected = new Set(['shop']);
+      watched.wanted = ({ metadata }) => selected.has(metadata.namespace ?? '');
       await watched.start({ pageSize: 5 });
       for (let step = 0; step < 400; step++) {
         const name = `o${Math.floor(random() * 30)}`;
+        const namespace = random() < 0.6 ? 'shop' : 'other';
+        if (random() < 0.05) {
+          if (selected.delete(namespace)) watched.watch?.dropNamespace(namespace);
+          else {
+            selected.add(namespace);
+            watched.watch?.readNamespace(namespace);
+          }
+        }
         const dice = random();
-        if (dice < 0.55) server.put(path, 'shop', name, { step, text: 'ü'.repeat(Math.floor(random() * 20)) });
-        else if (dice < 0.8) server.delete(path, 'shop', name);
+        if (dice < 0.55) server.put(path, namespace, name, { step, text: 'ü'.repeat(Math.floor(random() * 20)) });
+        else if (dice < 0.8) server.delete(path, namespace, name);
         else if (dice < 0.84) server.cut();
         else if (dice < 0.87) server.compact();
         else if (dice < 0.9) server.endWatches();
@@ -263,10 +402,15 @@ describe('ListWatch under random faults', () => {
         // Faults are to meet a watch, not only a list.
         if (step % 20 === 0) await watched.watching();
       }
+      if (!selected.has('shop')) {
+        selected.add('shop');
+        watched.watch?.readNamespace('shop');
+      }
       server.put(path, 'shop', 'last', seed);
       await watched.same();
-      expect([...watched.objects.keys()].sort()).toEqual([...server.objects(path).keys()].sort());
-      expect(watched.watch?.size).toBe(server.objects(path).size);
+      const wanted = [...server.objects(path)].flatMap(([key, object]) => (watched.wanted({ ...object }) ? [key] : []));
+      expect([...watched.objects.keys()].sort()).toEqual(wanted.sort());
+      expect(watched.watch?.size).toBe(wanted.length);
       expect(server.requests.watch).toBeGreaterThan(3);
     });
   }

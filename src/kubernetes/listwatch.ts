@@ -75,6 +75,11 @@ export class ListWatch<T> {
   private target: WatchTarget | undefined;
   private interrupt = new AbortController();
   private relistWanted = false;
+  /** `waiting`: there is no list, or one is to come anew. */
+  private state: 'waiting' | 'listing' | 'listed' = 'waiting';
+  private broken: { readonly error: unknown } | undefined;
+  /** Namespaces that are being listed. */
+  private readonly reads = new Map<string, { readonly stop: AbortController; readonly done: Promise<void> }>();
   private absences = 0;
   private told = false;
   private lastFault: ListWatchFault | undefined;
@@ -96,10 +101,39 @@ export class ListWatch<T> {
     this.interrupt.abort();
   }
 
+  /** `trim` takes objects of the namespace from now on, and took none before: they are listed while the watch goes on. */
+  readNamespace(namespace: string): void {
+    // What is listed already was without it; a list that is to come has it.
+    if (this.state === 'listing') this.relist();
+    if (this.state !== 'listed' || this.target === undefined) return;
+    this.reads.get(namespace)?.stop.abort();
+    const stop = new AbortController();
+    const done = this.listNamespace(this.target, namespace, stop.signal).finally(() => {
+      if (this.reads.get(namespace)?.stop === stop) this.reads.delete(namespace);
+    });
+    this.reads.set(namespace, { stop, done });
+  }
+
+  /** `trim` takes no objects of the namespace any more. Nothing is asked of the server. */
+  dropNamespace(namespace: string): void {
+    this.reads.get(namespace)?.stop.abort();
+    if (this.state === 'listing') this.relist();
+    else if (this.told) this.tell(this.held.dropNamespace(namespace));
+  }
+
   /** Until the signal. Faults of the server are reported, not thrown; an error that `onChange` or `trim` throws is ours and ends it. */
   async run(signal: AbortSignal): Promise<void> {
+    try {
+      await this.listAndWatch(signal);
+    } finally {
+      await this.stopReads();
+    }
+  }
+
+  private async listAndWatch(signal: AbortSignal): Promise<void> {
     let next: Next = 'relist';
     while (!signal.aborted) {
+      if (this.broken !== undefined) throw this.broken.error;
       this.interrupt = new AbortController();
       const within = AbortSignal.any([signal, this.interrupt.signal]);
       if (this.relistWanted) next = 'relist';
@@ -115,6 +149,9 @@ export class ListWatch<T> {
   /** False: to be tried again, the wait is over. */
   private async list(within: AbortSignal): Promise<boolean> {
     const { transport, clock, resolve } = this.options;
+    this.state = 'waiting';
+    // The list has what they would bring.
+    await this.stopReads();
     try {
       this.target = await resolve(within);
       if (this.target === undefined) {
@@ -125,18 +162,53 @@ export class ListWatch<T> {
         return false;
       }
       this.absences = 0;
+      this.state = 'listing';
       const list = this.held.beginList();
       const version = await listAll(transport, { ...this.target, pageSize: this.limits.pageSize }, (object) => list.add(object), within);
+      this.state = 'listed';
       this.tell(list.finish(version));
       this.fault(undefined);
       return true;
     } catch (error) {
+      this.state = 'waiting';
       if (within.aborted) return false;
       const fault = faultOf(error);
       this.fault(fault);
       await pause(clock, this.backoff.failed(), within);
       return false;
     }
+  }
+
+  /** Where it fails everything is listed, which is tried until it works. */
+  private async listNamespace({ path, ...target }: WatchTarget, namespace: string, signal: AbortSignal): Promise<void> {
+    const { transport } = this.options;
+    const request = {
+      ...target,
+      path: path.replace(/\/([^/]+)$/, `/namespaces/${encodeURIComponent(namespace)}/$1`),
+      pageSize: this.limits.pageSize,
+    };
+    const list = this.held.beginNamespace(namespace);
+    try {
+      const failed = await listAll(transport, request, (object) => list.add(object), signal).then(
+        () => false,
+        () => true,
+      );
+      if (signal.aborted) return;
+      if (failed) this.relist();
+      else this.tell(list.finish());
+    } catch (error) {
+      // Of whoever takes the change: the run ends with it.
+      this.broken = { error };
+      this.interrupt.abort();
+    } finally {
+      list.end();
+    }
+  }
+
+  private async stopReads(): Promise<void> {
+    const reads = [...this.reads.values()];
+    for (const { stop } of reads) stop.abort();
+    await Promise.all(reads.map(({ done }) => done));
   }
 
   private async watch(within: AbortSignal, signal: AbortSignal): Promise<Next> {

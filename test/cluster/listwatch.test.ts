@@ -28,6 +28,8 @@ interface FollowerOptions {
   readonly kubeconfig: string;
   readonly path?: string;
   readonly limits?: Partial<ListWatchLimits>;
+  /** Default: always. */
+  readonly wanted?: () => boolean;
 }
 
 /** What a consumer of a ListWatch has after all changes that it was told. */
@@ -37,17 +39,18 @@ class Follower implements AsyncDisposable {
   readonly faults: ListWatchFault[] = [];
   /** How often each object was told. */
   readonly told = new Map<string, number>();
+  readonly watch: ListWatch<string>;
   #changes = 0;
   readonly #stop = new AbortController();
   readonly #ended: Promise<void>;
 
-  constructor({ kubeconfig, path = `/api/v1/namespaces/${namespace}/configmaps`, limits }: FollowerOptions) {
+  constructor({ kubeconfig, path = `/api/v1/namespaces/${namespace}/configmaps`, limits, wanted = () => true }: FollowerOptions) {
     const { transport } = connectCluster({ kubeconfig });
-    const watch = new ListWatch<string>({
+    this.watch = new ListWatch<string>({
       transport,
       clock: systemClock,
       resolve: () => Promise.resolve({ path, labelSelector: 'watched=yes' }),
-      trim: (object) => valueOf(object),
+      trim: (object) => (wanted() ? valueOf(object) : undefined),
       onChange: (change) => this.#take(change),
       onFault: (fault) => {
         if (fault !== undefined) this.faults.push(fault);
@@ -55,7 +58,7 @@ class Follower implements AsyncDisposable {
       limits: { pageSize: 7, ...limits },
       backoff: { firstMs: 20, maxMs: 200 },
     });
-    this.#ended = watch.run(this.#stop.signal);
+    this.#ended = this.watch.run(this.#stop.signal);
   }
 
   #take({ upserts, deletes }: Change<string>): void {
@@ -149,6 +152,26 @@ describe('a list and watch of a real API server', () => {
     await caughtUp(follower);
     expect(proxy.accepted - before).toBeGreaterThan(10);
     expect(keptDeletes(follower)).toEqual([]);
+  });
+
+  it('follows a namespace that is selected and left out by turns, beside the watch of all', async () => {
+    explainFailure();
+    let selected = false;
+    await using follower = new Follower({ kubeconfig, path: '/api/v1/configmaps', wanted: () => selected });
+    await follower.listed();
+    const turn = (): void => {
+      selected = !selected;
+      if (selected) follower.watch.readNamespace(namespace);
+      else follower.watch.dropNamespace(namespace);
+    };
+    await churn(200, (index) => {
+      if (index % 5 === 4) turn();
+      if (index % 50 === 30) proxy.cut();
+    });
+    expect([selected, follower.values.size]).toEqual([false, 0]);
+    turn();
+    await churn(20, () => undefined);
+    await caughtUp(follower);
   });
 
   it('gives a silent connection up', async () => {

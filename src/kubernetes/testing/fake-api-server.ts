@@ -167,7 +167,7 @@ export class FakeApiServer {
     if (Number(version) < this.#compacted) return status(response, 410, 'The provided continue parameter is too old');
     // A page of a changed collection would need the past; the list is then of now, as for a token that is too old.
     if (token !== null && Number(version) !== this.#version) return status(response, 410, 'The provided continue parameter is too old');
-    const all = [...this.#collection(url.pathname)]
+    const all = this.#listed(url.pathname)
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .filter(([key, object]) => key > after && selects(url, object));
     const page = limit > 0 ? all.slice(0, limit) : all;
@@ -178,6 +178,13 @@ export class FakeApiServer {
     };
     response.writeHead(200, { 'content-type': 'application/json' });
     response.end(JSON.stringify(body));
+  }
+
+  /** A collection, or what it has in one namespace. */
+  #listed(path: string): [string, FakeObject][] {
+    const [, root = '', namespace, plural = ''] = /^(.*)\/namespaces\/([^/]+)\/([^/]+)$/.exec(path) ?? [];
+    if (namespace === undefined || this.#objects.has(path)) return [...this.#collection(path)];
+    return [...this.#collection(`${root}/${plural}`)].filter(([, { metadata }]) => metadata.namespace === namespace);
   }
 
   #watch(url: URL, response: ServerResponse): void {

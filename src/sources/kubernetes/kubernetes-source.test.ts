@@ -162,9 +162,25 @@ describe('KubernetesSource', () => {
     await source.ready;
     const services = () => cluster.keys().filter((key) => key.startsWith('Service/'));
     expect(services()).toEqual(['Service/shop/reviews']);
+    const asked = () => cluster.server.queries.splice(0).map(({ pathname }) => pathname);
+    asked();
     cluster.server.put(paths.namespaces, '', 'other', {}, labelled('on'));
     await cluster.sink.until(() => services().join() === 'Service/other/reviews,Service/shop/reviews');
+    // Of each kind that is served what is in the namespace; kinds that are not are asked for again and again.
+    const lists = asked().filter((path) => !path.startsWith('/apis/') || path.includes('/discovery.k8s.io/v1/'));
+    expect(lists).toContain('/api/v1/namespaces/other/services');
+    expect(lists.filter((path) => !path.includes('/namespaces/other/'))).toEqual([]);
     cluster.server.put(paths.namespaces, '', 'shop', {}, labelled('off'));
+    await cluster.sink.until(() => services().join() === 'Service/other/reviews');
+    expect(asked().filter((path) => path.startsWith('/api/v1/') && !path.includes('/namespaces/other/'))).toEqual([]);
+    // Very many that come together are one list.
+    for (let i = 0; i < 9; i++) {
+      cluster.server.put(paths.services, `more-${i}`, 'reviews', { ports: [{ port: 80 }] });
+      cluster.server.put(paths.namespaces, '', `more-${i}`, {}, labelled('on'));
+    }
+    await cluster.sink.until(() => services().length === 10);
+    expect(asked().filter((path) => path.endsWith('/services'))).toContain(paths.services);
+    for (let i = 0; i < 9; i++) cluster.server.delete(paths.services, `more-${i}`, 'reviews');
     await cluster.sink.until(() => services().join() === 'Service/other/reviews');
     cluster.server.delete(paths.configMaps, 'istio-system', 'istio');
     await cluster.sink.until(() => services().join() === 'Service/other/reviews,Service/shop/reviews');

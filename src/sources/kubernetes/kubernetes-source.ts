@@ -56,6 +56,8 @@ interface Watched {
 
 /** Namespaces that come together, as in an installation, cost one list. */
 const relistAfterMs = 50;
+/** When more come together, a list of all is less work for the server than one for each. */
+const maxNamespaceLists = 8;
 
 export class KubernetesSource implements ObjectSource {
   readonly ready: Promise<void>;
@@ -74,6 +76,8 @@ export class KubernetesSource implements ObjectSource {
   private cancelDelivery: (() => void) | undefined;
   private cancelRelist: (() => void) | undefined;
   private readonly toRelist = new Set<Watched>();
+  /** Namespaces that are selected now and were not. */
+  private readonly toRead = new Set<string>();
   private readonly resolveReady: () => void;
   private readonly rejectReady: (error: unknown) => void;
   /** Called when namespaces and mesh configuration are known: what is read of the others depends on both. */
@@ -236,12 +240,12 @@ export class KubernetesSource implements ObjectSource {
   }
 
   private selectBy(object: ConfigObject | undefined): void {
-    if (object?.kind === 'Namespace' && this.selection.setLabels(object.name, object.labels)) this.readAnew();
+    if (object?.kind === 'Namespace' && this.selection.setLabels(object.name, object.labels)) this.namespaceSelected(object.name);
     if (object?.kind === 'ConfigMap') this.selectors(object as ConfigMap);
   }
 
   private deselectBy(object: ConfigObject): void {
-    if (object.kind === 'Namespace' && this.selection.setLabels(object.name, undefined)) this.readAnew();
+    if (object.kind === 'Namespace' && this.selection.setLabels(object.name, undefined)) this.namespaceSelected(object.name);
     if (object.kind === 'ConfigMap') this.selectors(undefined);
   }
 
@@ -255,16 +259,40 @@ export class KubernetesSource implements ObjectSource {
     this.options.onDiscoverySelectors?.(selectors);
   }
 
+  /** It is selected, or no longer. */
+  private namespaceSelected(namespace: string): void {
+    if (this.isSelecting()) return;
+    if (this.selection.has(namespace)) {
+      this.toRead.add(namespace);
+      this.readSoon();
+      return;
+    }
+    this.toRead.delete(namespace);
+    for (const { stream, watch } of this.watched) if (isSelected(stream)) watch.dropNamespace(namespace);
+  }
+
   /** What was left out on arrival is nowhere: only a list brings it. */
-  private readAnew(
-    which: (stream: Stream) => boolean = ({ kind, namespace }) => kind.scope === 'Namespaced' && namespace === undefined,
-  ): void {
-    if ([...this.unsynced].some(decidesSelection)) return;
+  private readAnew(which: (stream: Stream) => boolean = isSelected): void {
+    if (this.isSelecting()) return;
     for (const watched of this.watched) if (which(watched.stream)) this.toRelist.add(watched);
+    this.readSoon();
+  }
+
+  /** What is read is not yet known, and nothing of it is read. */
+  private isSelecting(): boolean {
+    return [...this.unsynced].some(decidesSelection);
+  }
+
+  private readSoon(): void {
     this.cancelRelist ??= this.clock.after(relistAfterMs, () => {
       this.cancelRelist = undefined;
-      for (const { watch } of this.toRelist) watch.relist();
+      const all = this.toRead.size > maxNamespaceLists;
+      for (const watched of this.watched) {
+        if (this.toRelist.has(watched) || (all && isSelected(watched.stream))) watched.watch.relist();
+        else if (isSelected(watched.stream)) for (const namespace of this.toRead) watched.watch.readNamespace(namespace);
+      }
       this.toRelist.clear();
+      this.toRead.clear();
     });
   }
 
@@ -304,6 +332,11 @@ export class KubernetesSource implements ObjectSource {
     this.loaded = true;
     this.resolveReady();
   }
+}
+
+/** Of its objects only those in selected namespaces are read. */
+function isSelected({ kind, namespace }: Stream): boolean {
+  return kind.scope === 'Namespaced' && namespace === undefined;
 }
 
 function decidesSelection({ stream }: Watched): boolean {
