@@ -1,5 +1,6 @@
 import { clusterType, endpointType, listenerType, nameTableType, routeType, virtualHostType } from '../wire/types.ts';
 import { ClusterRemovals } from './cluster-removals.ts';
+import { firstAnswer, laterAnswer, ownFrame, sizeOf, type Draft, type Standpoint } from './delta-answers.ts';
 import { DeltaHosts } from './delta-hosts.ts';
 import {
   answersWithNothing,
@@ -10,11 +11,11 @@ import {
   type OwnFrame,
   type ResponseContent,
 } from './delta-type.ts';
-import { deltaFrame, emptyLoadAssignment, routeOf, type Step } from './encoder.ts';
+import { deltaFrame, emptyLoadAssignment, routeOf } from './encoder.ts';
 import { refusalText } from './refusal-text.ts';
 import { maxTypes, RequestStream } from './request-stream.ts';
 import type { Doubts, Stream, StreamShared, Wire } from './stream.ts';
-import { PartsView, type Change, type Pointers } from './view.ts';
+import { PartsView, type Pointers } from './view.ts';
 import type { EncodedResource } from '../wire/resource.ts';
 import type { Caller, ClaimedNode, OnDemand, Standing, Subscription, TableChange, TypeUrl } from './source.ts';
 
@@ -30,13 +31,6 @@ export interface DeltaRequest {
 
 /** How long a warming client may take to ask for clusters before it gets no endpoints where there are none. */
 const goneEndpointsPatienceMs = 1000;
-
-/** Decided content of a response before it is sent; deciding changes nothing, so that it can be repeated after a wait. */
-interface Draft extends ResponseContent {
-  /** Clusters to be removed when nothing names them any more. */
-  readonly later: readonly string[];
-  readonly pointers: Pointers;
-}
 
 /** The incremental form of ADS for one proxy. */
 export class DeltaStream extends RequestStream<DeltaRequest> {
@@ -360,7 +354,8 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
     if (state.type === virtualHostType) return this.#serveHosts(state, withChanges) && this.#serveRepair(state);
     if (state.type === nameTableType) return this.#serveNames(state, withChanges);
     if (state.pointers === undefined && !state.answerDue && state.owed.size === 0) return true;
-    const draft = state.pointers === undefined ? this.#firstAnswer(state) : this.#laterAnswer(state, withChanges);
+    const draft =
+      state.pointers === undefined ? firstAnswer(state, this.#standpoint()) : laterAnswer(state, this.#standpoint(), withChanges);
     if (draft === 'too far behind') {
       this.#tooFarBehind();
       return false;
@@ -382,88 +377,9 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
     return this.shared.now() - this.connectedAtMs < this.shared.limits.clustersPatienceMs;
   }
 
-  #firstAnswer(state: DeltaType): Draft {
-    const { type, selection, claims } = state;
-    const pointers = this.#view.pointers(type);
-    if (!selection.follows) return this.#decide(state, [], [], pointers);
-    const tables = claims === undefined && state.repair === undefined && selection.coversAll ? this.#view.disjointTables(type) : undefined;
-    if (tables !== undefined) {
-      const steps = tables.map((table) => this.shared.encoder.whole('delta', type, table));
-      return { steps, own: [], removed: [...state.owed].filter((name) => this.#view.find(type, name) === undefined), later: [], pointers };
-    }
-    const names = new Set<string>();
-    for (const resource of this.#view.resources(type)) if (claims?.get(resource.name) !== resource.version) names.add(resource.name);
-    for (const name of claims?.keys() ?? []) if (this.#view.find(type, name) === undefined) names.add(name);
-    return this.#decide(state, [], names, pointers);
-  }
-
-  #laterAnswer(state: DeltaType, withChanges: boolean): Draft | 'too far behind' | undefined {
-    const known = state.pointers ?? [];
-    const changes = withChanges ? this.#view.changes(state.type, known) : [];
-    if (changes === undefined) return 'too far behind';
-    if (changes.length === 0 && state.owed.size === 0 && state.touched.size === 0 && !state.answerDue) return undefined;
-    const steps: Step[] = [];
-    const names = new Set<string>();
-    for (const change of changes) {
-      const step = this.#sharedStep(state, change, changes);
-      if (step !== undefined) {
-        steps.push(step);
-        for (const name of step.gone) names.add(name);
-      } else for (const name of change.names) if (this.#view.affected(state.type, name, changes)) names.add(name);
-    }
-    return this.#decide(state, steps, names, withChanges ? this.#view.pointers(state.type) : known);
-  }
-
-  /** The change as every stream with this part gets it, if this one gets it so too. */
-  #sharedStep(state: DeltaType, change: Change, changes: readonly Change[]): Step | undefined {
-    if (state.repair !== undefined || state.marks.size > 0) return undefined;
-    const { selection, owed, touched } = state;
-    if (!selection.coversAll) for (const name of change.names) if (!selection.has(name)) return undefined;
-    for (const name of owed) if (change.names.has(name)) return undefined;
-    for (const name of touched) if (change.names.has(name)) return undefined;
-    if (!this.#view.standsAlone(state.type, change, changes)) return undefined;
-    return this.shared.encoder.step(state.type, change.table, change.names);
-  }
-
-  /** Adds to the shared steps what this stream alone gets: `names`, and what is owed and touched. */
-  #decide(state: DeltaType, steps: readonly Step[], names: Iterable<string>, pointers: Pointers): Draft {
-    const { type, selection, repair } = state;
-    const own: OwnFrame[] = [];
-    const removed: string[] = [];
-    const later: string[] = [];
-    const all = new Set(names);
-    for (const name of state.touched) all.add(name);
-    for (const name of state.owed) all.add(name);
-    for (const name of all) {
-      const resource = this.#view.find(type, name);
-      if (repair?.excludes(name) === true && repair.changed(name, resource?.version) === 'wait') continue;
-      if (!selection.has(name) && resource !== undefined) continue;
-      if (resource !== undefined) own.push(this.#own(state, resource));
-      else if (type === clusterType && !this.#isUnknown(state, name)) later.push(name);
-      else if (type === endpointType) this.#decideEndpointsGone(state, name, own, removed);
-      else removed.push(name);
-    }
-    return { steps: steps.filter((step) => step.resources.length > 0), own, removed, later, pointers };
-  }
-
-  /** Asked for on demand, with a request that fails as soon as it is known that there is no such cluster. */
-  #isUnknown(state: DeltaType, name: string): boolean {
-    return this.subscription.onDemand !== undefined && state.owed.has(name);
-  }
-
-  #own(state: DeltaType, resource: EncodedResource): OwnFrame {
-    const mark = state.marks.get(resource.name);
-    if (mark === undefined) return { resource, frame: this.shared.encoder.frame(state.type, resource) };
-    return { resource, frame: deltaFrame(state.type, resource, `${resource.version}~${mark}`) };
-  }
-
-  /** A cluster waits for its endpoints without end, and ignores their removal: it gets an empty list. */
-  #decideEndpointsGone(state: DeltaType, name: string, own: OwnFrame[], removed: string[]): void {
-    const clusters = this.types.get(clusterType);
-    const asked = state.owed.has(name);
-    if (asked || (clusters !== undefined && this.#view.find(clusterType, name) !== undefined && state.selection.has(name))) {
-      own.push(this.#own(state, emptyLoadAssignment(name)));
-    } else if (clusters === undefined) removed.push(name);
+  #standpoint(): Standpoint {
+    const { encoder } = this.shared;
+    return { view: this.#view, encoder, clusters: this.types.get(clusterType), onDemand: this.subscription.onDemand !== undefined };
   }
 
   #commit(state: DeltaType, draft: Draft): void {
@@ -583,7 +499,7 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
         const resource = this.#view.find(state.type, name);
         if (resource !== undefined) own.push({ resource, frame: deltaFrame(state.type, resource, `${resource.version}~${mark}`) });
         else if (state.type === clusterType) this.#removals.add(name, this.shared.now());
-        else if (state.type === endpointType) own.push(this.#own(state, emptyLoadAssignment(name)));
+        else if (state.type === endpointType) own.push(ownFrame(state, this.shared.encoder, emptyLoadAssignment(name)));
         else removed.push(name);
       }
       const content = { steps: [], own, removed };
@@ -658,12 +574,4 @@ const namesClusters: ReadonlySet<TypeUrl> = new Set([listenerType, routeType, vi
 function hasAny(names: ReadonlySet<string>, of: Iterable<string>): boolean {
   for (const name of of) if (names.has(name)) return true;
   return false;
-}
-
-function sizeOf(content: ResponseContent): number {
-  let bytes = 128;
-  for (const step of content.steps) bytes += step.frames.byteLength;
-  for (const own of content.own) bytes += own.frame.byteLength;
-  for (const name of content.removed) bytes += name.length + 2;
-  return bytes;
 }

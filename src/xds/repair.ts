@@ -24,6 +24,8 @@ export class Repair {
   /** Names of `#queue`; a name may be in two groups of it. */
   readonly #queued = new Map<string, number>();
   readonly #outstanding = new Map<string, RepairGroup>();
+  /** Names of `#outstanding`, which has one group at most: there is none to come before it is answered or given up. */
+  #outstandingNames: ReadonlySet<string> = new Set();
   /** Name to the version that was refused. */
   readonly #held = new Map<string, string>();
   #refusals = 0;
@@ -74,19 +76,19 @@ export class Repair {
       if (count > 1) this.#queued.set(name, count - 1);
       else this.#queued.delete(name);
     }
-    if (nonce !== undefined) this.#outstanding.set(nonce, group);
+    if (nonce === undefined) return;
+    this.#outstanding.set(nonce, group);
+    this.#outstandingNames = new Set(group.names);
   }
 
   /** Whether it was a repair response. */
   accepted(nonce: string): boolean {
-    return this.#outstanding.delete(nonce);
+    return this.#answered(nonce) !== undefined;
   }
 
   /** Whether it was a repair response. */
   refusedAgain(nonce: string, response: Refused): boolean {
-    const group = this.#outstanding.get(nonce);
-    if (group === undefined) return false;
-    this.#outstanding.delete(nonce);
+    if (this.#answered(nonce) === undefined) return false;
     this.#split([...response.versions.keys()], response);
     return true;
   }
@@ -94,6 +96,7 @@ export class Repair {
   /** No answer came in time, as while a cluster warms: go on. */
   giveUpOutstanding(): void {
     this.#outstanding.clear();
+    this.#outstandingNames = new Set();
   }
 
   /** A name in doubt has changed or gone; `version` is undefined when it is gone. Says whether it is to be removed now. */
@@ -125,8 +128,14 @@ export class Repair {
   }
 
   #isOutstanding(name: string): boolean {
-    for (const group of this.#outstanding.values()) if (group.names.includes(name)) return true;
-    return false;
+    return this.#outstandingNames.has(name);
+  }
+
+  #answered(nonce: string): RepairGroup | undefined {
+    const group = this.#outstanding.get(nonce);
+    if (!this.#outstanding.delete(nonce)) return undefined;
+    this.#outstandingNames = new Set();
+    return group;
   }
 
   #split(names: readonly string[], { versions, removed, message }: Refused): void {

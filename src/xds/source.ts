@@ -22,6 +22,7 @@ export interface Table {
   hides(name: string): boolean;
   /** How many names it withholds. */
   readonly hiddenSize: number;
+  hiddenNames(): Iterable<string>;
   names(): IterableIterator<string>;
   /** VirtualHost tables: names `<route>/...` of one route table. */
   namesUnder(route: string): Iterable<string>;

@@ -146,7 +146,7 @@ export class PartsView {
 
   /**
    * Names that may mean something else under `next` than what was sent of this view at `pointers`. Compares by version what has not changed
-   * since; undefined when a table no longer knows what has.
+   * since, in the parts that only one of the two views has; undefined when a table no longer knows what has.
    */
   differences(type: TypeUrl, pointers: Pointers, next: PartsView): Set<string> | undefined {
     const changes = this.changes(type, pointers);
@@ -154,13 +154,26 @@ export class PartsView {
     const candidates = new Set<string>();
     for (const change of changes) for (const name of change.names) candidates.add(name);
     const changed = new Set(candidates);
-    for (const resource of this.resources(type)) candidates.add(resource.name);
-    for (const resource of next.resources(type)) candidates.add(resource.name);
+    for (const part of this.#notShared(next)) {
+      const table = part.table(type);
+      if (table === undefined) continue;
+      for (const name of table.names()) candidates.add(name);
+      for (const name of table.hiddenNames()) candidates.add(name);
+    }
     for (const name of candidates) {
       if (changed.has(name)) continue;
       if (this.find(type, name)?.version === next.find(type, name)?.version) candidates.delete(name);
     }
     return candidates;
+  }
+
+  /** Parts without which the views are the same list. */
+  #notShared(next: PartsView): Iterable<Part> {
+    const mine = new Set(this.parts);
+    const theirs = new Set(next.parts);
+    const shared = this.parts.filter((part) => theirs.has(part));
+    const inTheirOrder = next.parts.filter((part) => mine.has(part));
+    return shared.every((part, i) => part === inTheirOrder[i]) ? mine.symmetricDifference(theirs) : mine.union(theirs);
   }
 
   #everythingOf(type: TypeUrl, index: number, table: Table): ReadonlySet<string> {

@@ -28,6 +28,10 @@ export class FakeTable implements Table {
     return this.#hidden.size;
   }
 
+  hiddenNames(): Iterable<string> {
+    return this.#hidden;
+  }
+
   names(): IterableIterator<string> {
     return this.#resources.keys();
   }
