@@ -106,6 +106,10 @@ export class ResourceTable implements Table {
     return this.hidden.size;
   }
 
+  hiddenNames(): Iterable<string> {
+    return this.hidden;
+  }
+
   hide(name: string, hidden: boolean): void {
     if (this.hidden.has(name) === hidden) return;
     if (hidden) this.hidden.add(name);

@@ -15,6 +15,7 @@ export function fixedPart(tables: Readonly<Record<string, readonly EncodedResour
         get: (name) => byName.get(name),
         hides: (name) => hides.includes(name),
         hiddenSize: hides.length,
+        hiddenNames: () => hides,
         names: () => byName.keys(),
         namesUnder: () => [],
         changedSince: () => undefined,
