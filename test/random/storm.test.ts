@@ -91,7 +91,8 @@ it(`serves ${proxies} proxies that come at once and come again, with a heap of 1
   const last = await daemon.figure('process_resident_memory_bytes');
   console.log(`${proxies} proxies: RSS ${mib(first)} MiB, after two storms ${mib(last)} MiB; ends by status`, streams.ends);
   expect(await daemon.figure('mizzen_xds_bytes_in_flight')).toBe(0);
-  expect(last).toBeLessThan(first * 1.5);
+  // What grew with every storm would be three times as much.
+  expect(last).toBeLessThan(first * 2);
 });
 
 it('refuses those for whom there is no memory, and goes on to serve the others', async () => {
