@@ -21,6 +21,7 @@ import { isClusterLocal } from './cluster-local.ts';
 import { serviceEndpoints, sameEndpoints, type ServiceEndpoints } from './endpoints.ts';
 import { Extensions } from './extensions.ts';
 import { hostCandidates } from '../lib/host.ts';
+import { sameJson } from '../lib/json.ts';
 import { firstPair, matchesLabels } from '../lib/labels.ts';
 import { isLazy, lazyLabel, lazyMetadata } from './lazy.ts';
 import { nodeLabel } from './locality.ts';
@@ -169,6 +170,8 @@ export class Mesh {
         );
         return service.cluster === this.cluster || !isClusterLocal(service.host, objects.meshConfig()) ? [service] : undefined;
       },
+      // Much may change in an object, or come beside it, that makes no other service.
+      equals: sameJson,
       onFault,
     });
     this.fromEntries =
@@ -178,6 +181,7 @@ export class Mesh {
         from: kinds.ServiceEntry,
         reads: [this.distributions],
         compute: (_k, o) => fromServiceEntry(o, objects.meshConfig(), () => this.distributions.get(`/${o.namespace}`)),
+        equals: sameJson,
         onFault,
       });
     this.services = new Flat<Service>({

@@ -108,6 +108,25 @@ describe('sharing', () => {
   });
 });
 
+describe('what changes nothing', () => {
+  it('ends at the services: their Namespace comes after them, and one of them gets an annotation', () => {
+    const objects = Array.from({ length: 100 }, (_, i) => [service(i, 5), workload(i, 0, 5)]).flat();
+    const snapshot = snapshotOf(objects);
+    for (let i = 0; i < 20; i++) openProxy(snapshot, nodeOf(`svc${i}-0`, `ns${i % 5}`));
+    const change = (o: ConfigObject) => (): void => {
+      snapshot.objects.put(o);
+      snapshot.flush();
+    };
+    const namespace = cost(snapshot, change({ ...object('Namespace', '', 'ns4', {}), labels: { team: 'a' } }));
+    // Its 20 services are asked once, and what is read of the namespace.
+    expect(namespace).toMatchObject({ encoded: 0, parts: [] });
+    expect(namespace.evaluated).toBeLessThanOrEqual(20 + 3);
+    const annotated = cost(snapshot, change({ ...service(4, 5), annotations: { note: 'a' } }));
+    expect(annotated).toMatchObject({ encoded: 0, parts: [] });
+    expect(annotated.evaluated).toBeLessThanOrEqual(2);
+  });
+});
+
 describe('views', () => {
   const objects = [service(0, 2), workload(0, 0, 2), service(1, 2), workload(1, 0, 2)];
   const names = (snapshot: Snapshot, metadata: Readonly<Record<string, unknown>>): string[] =>
