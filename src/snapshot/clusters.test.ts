@@ -118,18 +118,16 @@ describe('proxies of several clusters', () => {
       expect(snapshot.viewCount).toBe(2);
       expect(followersOf(snapshot)).toBeGreaterThan(alone.followers);
       known.delete(id);
-      if (round % 2 === 0) {
-        // Its stream ends before its cluster goes.
-        proxy.close();
-        expect(snapshot.viewCount).toBe(2);
-        snapshot.clustersChanged(known);
-      } else {
-        // It moves with the next flush.
-        snapshot.clustersChanged(known);
-        expect(snapshot.viewCount).toBe(2);
+      const clusterGoes = (): void => snapshot.clustersChanged(known);
+      // It moves with the next flush.
+      const proxyMoves = (): void => {
         snapshot.flush();
         proxy.close();
-      }
+      };
+      const [first, last] = round % 2 === 0 ? [() => proxy.close(), clusterGoes] : [clusterGoes, proxyMoves];
+      first();
+      expect(snapshot.viewCount).toBe(2);
+      last();
       expect(snapshot.viewCount).toBe(1);
     }
     snapshot.flush();

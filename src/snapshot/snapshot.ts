@@ -1,41 +1,32 @@
 /** Brings the parts up to date with the objects and hands each proxy the list of its parts. */
-import { inCluster, originText, type ObjectKey } from '../apis/object.ts';
+import { originText, type ObjectKey } from '../apis/object.ts';
 import type { Problem } from '../apis/problem.ts';
 import { ProblemIndex, type ProblemSource } from '../apis/problem-index.ts';
 import type { Mesh, MeshOptions } from '../mesh/mesh.ts';
 import type { Proxy } from '../mesh/model.ts';
 import type { Objects } from '../mesh/objects.ts';
 import { parseProxy } from '../mesh/proxy.ts';
-import { localityScope, nodeScope, type Visibility } from '../mesh/visibility.ts';
+import type { Visibility } from '../mesh/visibility.ts';
 import { Derived, SourceCollection } from '../store/collection.ts';
 import { Trace } from '../store/trace.ts';
-import { routeType, virtualHostType } from '../wire/types.ts';
 import type { Validator } from '../wire/validate.ts';
-import type { Caller, ClaimedNode, Explanation, Part, Refusal, ResourceSource, Subscription, TypeUrl } from '../xds/source.ts';
+import type { Caller, ClaimedNode, Part, Refusal, ResourceSource, Subscription, TypeUrl } from '../xds/source.ts';
 import { AskedPart } from './asked.ts';
+import { Assembly } from './assembly.ts';
+import { Connection, type ConnectionSource, type IdentityLease } from './connection.ts';
 import type { Flush } from './costs/cost.ts';
 import { Encoder } from './encoder.ts';
-import { GatewayPart, type CredentialReader } from './gateway.ts';
-import { HttpProxyPart } from './http-proxy.ts';
+import type { CredentialReader } from './gateway.ts';
 import { InboundPart } from './inbound.ts';
 import { Ledger, type EffectChange } from './ledger.ts';
-import type { Vantage } from '../envoy/endpoints/reach.ts';
-import type { Families } from '../envoy/families.ts';
-import { FamiliesPart } from './families.ts';
-import { LocalityPart } from './locality.ts';
-import { VantagePart, type VantageScope } from './vantage.ts';
 import { MadeFrom } from './made-from.ts';
-import { NameTablePart } from './name-table.ts';
 import { OnDemandHosts } from './on-demand-hosts.ts';
-import { OnDemandPart, type OnDemandLists } from './on-demand.ts';
-import { OutboundPart } from './outbound.ts';
 import type { PartChange, SnapshotPart } from './part.ts';
 import { Parts } from './parts.ts';
 import { planFor, planKey, type Plan } from './plan.ts';
-import { SidecarPart } from './sidecar.ts';
 import type { ResourceTable } from './table.ts';
-import { publicScope, type Translation } from './translation.ts';
-import { capabilitiesKey, View } from './view.ts';
+import type { Translation } from './translation.ts';
+import { View } from './view.ts';
 
 export interface SnapshotOptions {
   readonly validator: Validator;
@@ -54,7 +45,7 @@ export interface SnapshotOptions {
   /** Absent: everything is translated at once. */
   readonly turns?: Turns;
   /** Secrets of the caller's own identity, for the life of one stream. */
-  readonly identityPart?: (caller: Caller) => { readonly part: SnapshotPart; release(): void } | undefined;
+  readonly identityPart?: (caller: Caller) => IdentityLease | undefined;
 }
 
 /** How a long translation lets streams have their turn. */
@@ -69,7 +60,7 @@ export interface Turns {
 
 type Changed = Map<SnapshotPart, Set<TypeUrl>>;
 
-export class Snapshot implements ResourceSource, ProblemSource {
+export class Snapshot implements ResourceSource, ProblemSource, ConnectionSource {
   readonly objects: Objects;
   /** As seen from the cluster whose configuration is read. */
   readonly mesh: Mesh;
@@ -83,6 +74,7 @@ export class Snapshot implements ResourceSource, ProblemSource {
   /** Clusters that are gone, and have a view yet. */
   private readonly gone = new Set<string>();
   private readonly parts = new Parts();
+  private readonly assembly: Assembly;
   private readonly proxies: SourceCollection<Proxy>;
   private readonly plans: Derived<Proxy, Plan>;
   private readonly onDemandHosts = new OnDemandHosts();
@@ -116,6 +108,7 @@ export class Snapshot implements ResourceSource, ProblemSource {
     this.objects = objects;
     this.options = options;
     this.encoder = new Encoder(options.validator);
+    this.assembly = new Assembly(this.parts, this.partTouched.bind(this), options.readCredential);
     const view = this.viewFrom(undefined);
     this.mesh = view.mesh;
     this.visibility = view.visibility;
@@ -407,7 +400,6 @@ export class Snapshot implements ResourceSource, ProblemSource {
     return view;
   }
 
-  /** @internal */
   disconnect(connection: Connection): void {
     this.connections.delete(connection.connectionId);
     this.whenSettled(() => {
@@ -533,7 +525,6 @@ export class Snapshot implements ResourceSource, ProblemSource {
     return touched;
   }
 
-  /** @internal */
   reads(asked: AskedPart, before: readonly SnapshotPart[], now: readonly SnapshotPart[]): void {
     for (const part of before) {
       const parts = this.askedOf.get(part);
@@ -547,131 +538,15 @@ export class Snapshot implements ResourceSource, ProblemSource {
     }
   }
 
-  /** @internal */
   asked(connectionId: string): AskedPart {
     return new AskedPart(`asked ${connectionId}`, this.onDemandHosts);
   }
 
-  /** In place of `part` for proxies in lazy mode. */
-  private onDemandPart(part: SnapshotPart & { onDemand(): OnDemandLists }): SnapshotPart {
-    const key = `${part.id} on demand`;
-    return this.parts.acquire(key, () => new OnDemandPart(key, this.partTouched.bind(this), part.onDemand()), [part]);
-  }
-
   private assign(connection: Connection, plan: Plan, t: Translation): void {
-    const able = `${capabilitiesKey(t.capabilities)}${inCluster(plan.cluster)}`;
-    const touched = this.partTouched.bind(this);
-    const shared: SnapshotPart[] = [];
-    /** Lazy mode: parts that are not its own, but that it asks for hosts and clusters of. */
-    const sources: SnapshotPart[] = [];
-    const kept: SnapshotPart[] = [];
-    const add = (part: SnapshotPart & { onDemand(): OnDemandLists }): void => {
-      if (plan.type === 'router' || !plan.lazy) {
-        shared.push(part);
-        return;
-      }
-      sources.push(part);
-      shared.push(this.onDemandPart(part));
-      // The one that stands on it keeps it.
-      this.parts.release(part);
-    };
-    if (plan.type === 'router') {
-      const entitled = connection.mayHaveSecretsOf(plan.serviceAccount);
-      const key = `${able} gateway${entitled ? '' : ' without secrets'} ${planKey(plan.gateway)}`;
-      const readCredential = entitled ? this.options.readCredential : undefined;
-      const part = this.parts.acquire(key, () => new GatewayPart(t, key, plan.gateway, touched, readCredential));
-      shared.push(part, ...this.familiesParts(t, plan.families, [part]));
-      if (plan.nameTable) shared.push(...this.nameTableParts(t, plan.gateway.namespace, undefined));
-    } else {
-      const baseKey = `${able} public`;
-      const base = this.parts.acquire(baseKey, () => new OutboundPart(t, baseKey, publicScope, touched));
-      const overlayKey = `${able} namespace ${planKey(plan.outbound)}`;
-      const overlay = this.parts.acquire(overlayKey, () => new OutboundPart(t, overlayKey, plan.outbound, touched, base), [base]);
-      let only: SidecarPart | undefined;
-      if (plan.sidecar === undefined) {
-        add(base);
-        add(overlay);
-      } else {
-        const scope = plan.sidecar;
-        const key = `${able} sidecar ${planKey([scope, plan.outbound])}`;
-        only = this.parts.acquire(key, () => new SidecarPart(t, key, scope, touched, [base, overlay]), [base, overlay]);
-        add(only);
-        this.parts.release(base);
-        this.parts.release(overlay);
-      }
-      shared.push(...this.familiesParts(t, plan.families, [...shared]));
-      // Over what it asks of too: these are not its own parts, and held for it.
-      const familiesOfSources = this.familiesParts(t, plan.families, [...sources]);
-      sources.push(...familiesOfSources);
-      kept.push(...familiesOfSources);
-      const { namespace } = plan.outbound;
-      const { vantage } = plan;
-      if (vantage !== undefined) shared.push(...this.vantageParts(t, able, vantage, namespace, only ?? base));
-      const near = [
-        { hosts: localityScope, proxy: plan.location },
-        { hosts: nodeScope, proxy: plan.onNode },
-      ] as const;
-      for (const { hosts, proxy } of near) {
-        if (proxy === undefined) continue;
-        const key = `${able} locality ${planKey([hosts, namespace, proxy, plan.sidecar, vantage])}`;
-        const scope = { namespace, hosts, proxy, vantage };
-        const lower = only === undefined ? [] : [only];
-        shared.push(this.parts.acquire(key, () => new LocalityPart(t, key, scope, touched, only), lower));
-      }
-      const proxyPort = plan.httpProxyPort;
-      if (proxyPort !== undefined) {
-        const key = `${able} http-proxy ${planKey([plan.outbound, proxyPort, plan.sidecar])}`;
-        const lower = only === undefined ? [] : [only];
-        add(this.parts.acquire(key, () => new HttpProxyPart(t, key, plan.outbound, proxyPort, touched, only), lower));
-      }
-      if (plan.nameTable) shared.push(...this.nameTableParts(t, plan.outbound.namespace, only));
-      const key = `${able} inbound ${planKey(plan.inbound)}`;
-      shared.push(this.parts.acquire(key, () => new InboundPart(t, key, plan.inbound, touched)));
-    }
+    const secrets = plan.type === 'router' && connection.mayHaveSecretsOf(plan.serviceAccount);
+    const assembled = this.assembly.assemble(plan, t, secrets);
     for (const part of [...connection.shared, ...connection.kept]) this.parts.release(part);
-    connection.kept = kept;
-    connection.assign(shared, (list) => this.intern(list), plan.type === 'sidecar' && plan.lazy ? sources : undefined);
-  }
-
-  /** One over each of the parts, in their order; none for a proxy without IPv6. */
-  private familiesParts(t: Translation, families: Families | undefined, of: readonly SnapshotPart[]): FamiliesPart[] {
-    if (families === undefined) return [];
-    const touched = this.partTouched.bind(this);
-    return of.map((part, i) => {
-      const key = `${families} ${part.id}`;
-      return this.parts.acquire(key, () => new FamiliesPart(t, key, families, part, i > 0, touched), [part]);
-    });
-  }
-
-  /** Lowest first. `below`: the Sidecar's part, else that of what all see. */
-  private vantageParts(
-    t: Translation,
-    able: string,
-    vantage: Vantage,
-    namespace: string,
-    below: SidecarPart | OutboundPart,
-  ): VantagePart[] {
-    const touched = this.partTouched.bind(this);
-    const acquire = (scope: VantageScope, seen: readonly unknown[], lower: readonly SnapshotPart[]): VantagePart => {
-      const key = `${able} vantage ${planKey([vantage, scope.of, ...seen])}`;
-      return this.parts.acquire(key, () => new VantagePart(t, key, scope, touched), lower);
-    };
-    if (below instanceof SidecarPart) return [acquire({ of: 'sidecar', vantage, namespace, below }, [below.id], [below])];
-    return [acquire({ of: 'public', vantage, below }, [], [below]), acquire({ of: 'namespace', vantage, namespace }, [namespace], [])];
-  }
-
-  /** Lowest first. Nothing in them depends on what the proxy can do, but the hosts of a Sidecar's part are that part's. */
-  private nameTableParts(t: Translation, namespace: string, within: SidecarPart | undefined): NameTablePart[] {
-    const touched = this.partTouched.bind(this);
-    if (within !== undefined) {
-      const key = `names ${within.id}`;
-      const { hosts } = within;
-      return [this.parts.acquire(key, () => new NameTablePart(t, key, touched, { namespace, hosts }), [within])];
-    }
-    const names = `names${inCluster(t.mesh.cluster)}`;
-    const below = this.parts.acquire(`${names} public`, () => new NameTablePart(t, `${names} public`, touched, { namespace: undefined }));
-    const key = `${names} namespace ${namespace}`;
-    return [below, this.parts.acquire(key, () => new NameTablePart(t, key, touched, { namespace, below }), [below])];
+    connection.assign(assembled, (list) => this.intern(list));
   }
 
   private intern(parts: readonly SnapshotPart[]): readonly SnapshotPart[] {
@@ -695,120 +570,4 @@ function ownerlessOf(table: ResourceTable, names: ReadonlySet<string>, trace: Tr
 
 function unplaced(node: ClaimedNode): string {
   return `a fault of the control plane: there is no configuration for ${node.id}`;
-}
-
-class Connection implements Subscription {
-  readonly connectionId: string;
-  readonly node: ClaimedNode;
-  readonly caller: Caller;
-  shared: readonly SnapshotPart[] = [];
-  /** Acquired for it, and not in its view. */
-  kept: readonly SnapshotPart[] = [];
-  onDemand: AskedPart | undefined;
-  private asked: AskedPart | undefined;
-  private sources: readonly SnapshotPart[] = [];
-  private had: readonly SnapshotPart[] | undefined;
-  private list: readonly SnapshotPart[] = [];
-  private readonly source: Snapshot;
-  private readonly identity: ReturnType<NonNullable<SnapshotOptions['identityPart']>>;
-  private handler: (() => void) | undefined;
-  private onFailure: ((reason: string) => void) | undefined;
-
-  constructor(
-    source: Snapshot,
-    connectionId: string,
-    node: ClaimedNode,
-    caller: Caller,
-    identity: ReturnType<NonNullable<SnapshotOptions['identityPart']>>,
-  ) {
-    this.source = source;
-    this.connectionId = connectionId;
-    this.node = node;
-    this.caller = caller;
-    this.identity = identity;
-  }
-
-  /**
-   * A gateway's private keys go over a transport that keeps them secret, to the service account that the registry has for the workload: any other workload
-   * of the namespace could claim its name or its labels.
-   */
-  mayHaveSecretsOf(serviceAccount: string | undefined): boolean {
-    const { secure, identity } = this.caller;
-    return secure && (identity === undefined || identity.serviceAccount === serviceAccount);
-  }
-
-  /** The same array for all connections with the same parts: streams share what was encoded for a list. */
-  get parts(): readonly SnapshotPart[] {
-    return this.list;
-  }
-
-  /** `sources`: it is in lazy mode. */
-  assign(
-    shared: readonly SnapshotPart[],
-    intern: (parts: readonly SnapshotPart[]) => readonly SnapshotPart[],
-    sources: readonly SnapshotPart[] | undefined,
-  ): void {
-    const before = this.onDemand === undefined ? this.list : undefined;
-    this.shared = shared;
-    const all = this.identity === undefined ? shared : [...shared, this.identity.part];
-    this.read(sources);
-    this.list = this.onDemand === undefined ? intern(all) : [...all, this.onDemand];
-    // What a running proxy has is not taken from it when it becomes lazy.
-    this.had = this.onDemand === undefined ? undefined : before;
-  }
-
-  private read(sources: readonly SnapshotPart[] | undefined): void {
-    if (sources === undefined && this.asked === undefined) return;
-    // Kept when it is not lazy for a while: what Envoy has asked for once it does not ask for again.
-    const asked = (this.asked ??= this.source.asked(this.connectionId));
-    this.source.reads(asked, this.sources, sources ?? []);
-    this.sources = sources ?? [];
-    asked.setSources(this.sources);
-    this.onDemand = sources === undefined ? undefined : asked;
-  }
-
-  /** After its sources have become others. */
-  askAgain(): void {
-    this.onDemand?.refresh();
-    if (this.had !== undefined) this.onDemand?.adoptAll(this.had);
-    this.had = undefined;
-  }
-
-  get placed(): boolean {
-    return this.shared.length > 0;
-  }
-
-  onPartsChanged(handler: () => void): void {
-    this.handler = handler;
-  }
-
-  onFailed(handler: (reason: string) => void): void {
-    this.onFailure = handler;
-  }
-
-  failed(reason: string): void {
-    this.onFailure?.(reason);
-  }
-
-  replanned(): void {
-    this.handler?.();
-  }
-
-  explain(type: TypeUrl, name: string): Explanation | undefined {
-    for (const part of this.parts.toReversed()) {
-      // Virtual hosts that travel inside of their table are asked for as parts of it.
-      const objects = part.provenance(type, name) ?? (type === routeType ? part.provenance(virtualHostType, name) : undefined);
-      if (objects !== undefined) return { part: part.id, objects: objects.map((key) => this.source.describe(key)) };
-    }
-    return undefined;
-  }
-
-  forget(): void {
-    this.read(undefined);
-  }
-
-  close(): void {
-    this.source.disconnect(this);
-    this.identity?.release();
-  }
 }
