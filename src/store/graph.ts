@@ -38,11 +38,11 @@ export interface Stage {
   drain(pause: Pause): boolean;
 }
 
-/** Measures stages in a flush: each batch of entries as a whole. */
+/** Measures stages in a flush: those of one feature that follow one another as a whole. */
 export interface Timing {
   /** Milliseconds of a clock that never goes back. */
   readonly now: () => number;
-  /** `feature`: of the stage. What an entry reads that has not been computed yet counts for its own. */
+  /** `feature`: of the stages. What an entry reads that has not been computed yet counts for its own. */
   readonly spent: (feature: string | undefined, ms: number) => void;
 }
 
@@ -169,6 +169,7 @@ export class Graph {
     if (this.flushing) throw new Error('flush within a flush');
     if (this.queued === 0) return;
     this.flushing = true;
+    const lap = this.timing === undefined ? undefined : new Lap(this.timing);
     try {
       for (let level = 0; level < this.stages.length; level++) {
         const set = this.stages[level];
@@ -177,35 +178,58 @@ export class Graph {
           set.delete(stage);
           this.queued--;
           try {
-            while (!this.drain(stage, pause)) yield;
+            lap?.begin(stage.feature);
+            while (!stage.drain(pause)) {
+              lap?.end();
+              yield;
+              lap?.begin(stage.feature);
+            }
           } catch (error) {
             // What is left of it is for the next flush.
             this.enqueue(stage);
             throw error;
           }
-          if (pause()) yield;
+          if (pause()) {
+            lap?.end();
+            yield;
+          }
         }
       }
     } finally {
+      lap?.end();
       this.flushing = false;
     }
     for (const handler of this.afterFlush) handler();
   }
 
-  private drain(stage: Stage, pause: Pause): boolean {
-    const { timing } = this;
-    if (timing === undefined) return stage.drain(pause);
-    const began = timing.now();
-    try {
-      return stage.drain(pause);
-    } finally {
-      timing.spent(stage.feature, timing.now() - began);
-    }
-  }
-
   onFlushed(handler: () => void): () => void {
     this.afterFlush.add(handler);
     return () => this.afterFlush.delete(handler);
+  }
+}
+
+/** Looks at the clock where the feature changes. */
+class Lap {
+  private readonly timing: Timing;
+  private feature: string | undefined;
+  private since: number | undefined;
+
+  constructor(timing: Timing) {
+    this.timing = timing;
+  }
+
+  begin(feature: string | undefined): void {
+    if (this.since !== undefined && feature === this.feature) return;
+    const now = this.timing.now();
+    if (this.since !== undefined) this.timing.spent(this.feature, now - this.since);
+    this.feature = feature;
+    this.since = now;
+  }
+
+  end(): void {
+    if (this.since === undefined) return;
+    this.timing.spent(this.feature, this.timing.now() - this.since);
+    this.since = undefined;
   }
 }
 
