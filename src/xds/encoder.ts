@@ -27,6 +27,8 @@ export class Encoder {
   readonly #steps = new WeakMap<ReadonlySet<string>, { readonly version: number; readonly step: Step }>();
   readonly #hostSteps = new WeakMap<ReadonlySet<string>, { readonly version: number; readonly byTable: ReadonlyMap<string, Step> }>();
   readonly #whole: Record<Form, Map<Table, { readonly version: number; readonly step: Step }>> = { delta: new Map(), sotw: new Map() };
+  /** Versions of tables that were asked for once: what one workload alone has is not kept for a second stream. */
+  readonly #askedOnce: Record<Form, WeakMap<Table, number>> = { delta: new WeakMap(), sotw: new WeakMap() };
   readonly #hosts = new WeakMap<Table, { version: number; readonly byTable: Map<string, HostsStep> }>();
   /** By the topmost table. */
   readonly #mergedHosts = new WeakMap<Table, Map<string, MergedHosts>>();
@@ -89,7 +91,7 @@ export class Encoder {
     return step;
   }
 
-  /** The whole of `table`. */
+  /** The whole of `table`; kept for others once a second stream has asked for it. */
   whole(form: Form, type: TypeUrl, table: Table): Step {
     const cache = this.#whole[form];
     const known = cache.get(table);
@@ -106,7 +108,9 @@ export class Encoder {
       if (resource !== undefined) resources.push(resource);
     }
     const step = { frames: join(resources.map((resource) => frame(form, type, resource))), resources, gone: [] };
-    if (step.frames.byteLength <= this.#maxCachedBytes) {
+    const isWanted = this.#askedOnce[form].get(table) === table.version;
+    this.#askedOnce[form].set(table, table.version);
+    if (isWanted && step.frames.byteLength <= this.#maxCachedBytes) {
       cache.set(table, { version: table.version, step });
       this.#cachedBytes += step.frames.byteLength;
       this.#shrink();
