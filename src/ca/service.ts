@@ -92,7 +92,10 @@ export class CertificateService {
     const proven = await this.#options.authenticator.authenticate(caller);
     if (isRefusal(proven)) {
       this.#count('citadel_server_authentication_failure_count');
-      throw new CallError(status.UNAUTHENTICATED, 'request authentication failure', proven.refused);
+      const isOurs = proven.reason === 'unavailable';
+      throw isOurs
+        ? new CallError(status.UNAVAILABLE, 'credentials cannot be checked at present', proven.refused)
+        : new CallError(status.UNAUTHENTICATED, 'request authentication failure', proven.refused);
     }
     if (!this.#perCaller.take(`${proven.spiffeId} ${host}`, now)) throw exhausted(proven.spiffeId);
     if (!this.#total.take('', now)) throw exhausted('all callers');

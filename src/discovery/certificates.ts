@@ -175,6 +175,8 @@ function authenticateBy(authenticator: Authenticator, now: () => number): Authen
   return async (credentials) => {
     if (!credentials.secure) return { caller: { address: credentials.peer, secure: false } };
     const proven = await authenticator.authenticate(credentials);
+    // Not the caller's fault: it is to come back with the same.
+    if (isRefusal(proven) && proven.reason === 'unavailable') throw new Error(proven.refused);
     if (isRefusal(proven)) return { refused: proven.refused };
     const { spiffeId, trustDomain, namespace, serviceAccount, pod, cluster } = proven;
     return {

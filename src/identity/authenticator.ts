@@ -60,7 +60,7 @@ export class Authenticator {
       refusals.push(reviewed);
     }
     const last = refusals.at(-1);
-    if (last === undefined) return refusal('unavailable', 'tokens are not accepted here');
+    if (last === undefined) return refusal('no-credentials', 'tokens are not accepted here');
     return refusal(last.reason, refusals.map((r) => r.refused).join('; '));
   }
 

@@ -89,11 +89,24 @@ describe('KubernetesTokenReviewer', () => {
     for (let n = 0; n < 10; n++) await reviewer.review(jwt({ exp: now / 1000 + 60, aud: 'istio-ca', n }));
     expect(reviewer.size).toBe(3);
     const { promise, resolve } = Promise.withResolvers<TokenReviewStatus>();
-    const slow = asked.reviewer({ ask: () => promise, maxQuestions: 1 });
-    const first = slow.review(token);
-    expect(await slow.review(jwt({ exp: now / 1000 + 60, aud: 'istio-ca', n: 1 }))).toMatchObject({ reason: 'unavailable' });
+    let most = 0;
+    let underWay = 0;
+    let questions = 0;
+    const ask = async (): Promise<TokenReviewStatus> => {
+      questions++;
+      most = Math.max(most, ++underWay);
+      const status = await promise;
+      underWay--;
+      return status;
+    };
+    const slow = asked.reviewer({ ask, maxQuestions: 2, maxWaiting: 3 });
+    const storm = Array.from({ length: 7 }, (_, n) => slow.review(jwt({ exp: now / 1000 + 60, aud: 'istio-ca', n })));
+    // Two are asked, three wait.
+    expect(await Promise.all(storm.slice(5))).toMatchObject([{ reason: 'unavailable' }, { reason: 'unavailable' }]);
+    expect(questions).toBe(2);
     resolve(accepted);
-    expect(await first).toMatchObject({ pod: 'reviews-1' });
+    for (const served of await Promise.all(storm.slice(0, 5))) expect(served).toMatchObject({ pod: 'reviews-1' });
+    expect([most, questions]).toEqual([2, 5]);
   });
 
   it('accepts none of ten thousand mutated tokens without the API server', async () => {

@@ -21,8 +21,12 @@ export interface TokenReviewOptions {
   readonly freshMs?: number;
   /** Answers that are kept. Default 10,000. */
   readonly maxAnswers?: number;
-  /** Questions at a time; more are refused as unavailable, and the proxy comes back. Default 100. */
+  /** Questions at a time. Default 100. */
   readonly maxQuestions?: number;
+  /** Further ones that wait, as when all proxies come at once; more are refused as unavailable, and the proxy comes back. Default 2,000. */
+  readonly maxWaiting?: number;
+  /** What has waited longer is refused as unavailable: its proxy has given up by then. Default 10 s. */
+  readonly maxWaitMs?: number;
 }
 
 interface Answer {
@@ -36,6 +40,8 @@ export class KubernetesTokenReviewer implements TokenReviewer {
   /** By the token's hash: tokens themselves are not kept. The oldest first. */
   readonly #answers = new Map<string, Answer>();
   readonly #asking = new Map<string, Promise<ReviewedToken | Refusal>>();
+  #underWay = 0;
+  readonly #waiting: (() => void)[] = [];
 
   constructor(options: TokenReviewOptions) {
     this.#options = options;
@@ -56,11 +62,25 @@ export class KubernetesTokenReviewer implements TokenReviewer {
     if (known !== undefined && known.until > now) return known.result;
     const asked = this.#asking.get(key);
     if (asked !== undefined) return asked;
-    if (this.#asking.size >= (this.#options.maxQuestions ?? 100))
-      return refusal('unavailable', 'token refused: too many token reviews at a time');
-    const asking = this.#ask(token, claims, key).finally(() => this.#asking.delete(key));
+    if (this.#waiting.length >= (this.#options.maxWaiting ?? 2000)) return refusal('unavailable', tooMany);
+    const asking = this.#askInTurn(token, claims, key).finally(() => this.#asking.delete(key));
     this.#asking.set(key, asking);
     return asking;
+  }
+
+  async #askInTurn(token: string, claims: Claims, key: string): Promise<ReviewedToken | Refusal> {
+    const { maxQuestions = 100, maxWaitMs = 10_000, now } = this.#options;
+    const beganMs = now();
+    if (this.#underWay < maxQuestions) this.#underWay++;
+    // Whoever has its answer hands its place on.
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    try {
+      return now() - beganMs > maxWaitMs ? refusal('unavailable', tooMany) : await this.#ask(token, claims, key);
+    } finally {
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#underWay--;
+      else next();
+    }
   }
 
   async #ask(token: string, claims: Claims, key: string): Promise<ReviewedToken | Refusal> {
@@ -117,6 +137,8 @@ export class KubernetesTokenReviewer implements TokenReviewer {
     return { namespace, serviceAccount, expiresAt, ...(pod !== undefined && pod !== '' && { pod }) };
   }
 }
+
+const tooMany = 'token refused: too many token reviews at a time';
 
 interface Claims {
   readonly expiresAt: Date;

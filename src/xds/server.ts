@@ -162,7 +162,13 @@ export class DiscoveryService {
         });
       },
       (error: unknown) => {
-        if (!turn.signal.aborted) refuse('UNAVAILABLE', undefined, anonymous, `credentials could not be checked: ${String(error)}`);
+        if (!turn.signal.aborted)
+          refuse(
+            'UNAVAILABLE',
+            undefined,
+            anonymous,
+            `credentials could not be checked: ${error instanceof Error ? error.message : String(error)}`,
+          );
       },
     );
   }
