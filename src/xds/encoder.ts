@@ -20,12 +20,12 @@ export interface EncoderOptions {
 }
 
 /**
- * Turns resources into the fields of responses and keeps what is shared: the step of a table by the identity of its set of changed names, and
- * whole tables by their version, within a limit of bytes.
+ * Turns resources into the fields of responses and keeps what is shared, for a table's present version alone: steps by the identity of their set of changed
+ * names, and whole tables within a limit of bytes.
  */
 export class Encoder {
-  readonly #steps = new WeakMap<ReadonlySet<string>, { readonly version: number; readonly step: Step }>();
-  readonly #hostSteps = new WeakMap<ReadonlySet<string>, { readonly version: number; readonly byTable: ReadonlyMap<string, Step> }>();
+  readonly #steps = new PresentSteps<Step>();
+  readonly #hostSteps = new PresentSteps<ReadonlyMap<string, Step>>();
   readonly #whole: Record<Form, Map<Table, { readonly version: number; readonly step: Step }>> = { delta: new Map(), sotw: new Map() };
   /** Versions of tables that were asked for once: what one workload alone has is not kept for a second stream. */
   readonly #askedOnce: Record<Form, WeakMap<Table, number>> = { delta: new WeakMap(), sotw: new WeakMap() };
@@ -50,21 +50,16 @@ export class Encoder {
 
   /** What `names` are now in `table`. `names` must be an object of `table.changedSince`. */
   step(type: TypeUrl, table: Table, names: ReadonlySet<string>): Step {
-    const known = this.#steps.get(names);
-    if (known?.version === table.version) return known.step;
-    const step = stepOf(type, table, names);
-    this.#steps.set(names, { version: table.version, step });
-    return step;
+    return this.#steps.get(table, names, () => stepOf(type, table, names));
   }
 
   /** The same for virtual hosts, by route table: one response carries one of them. */
   hostSteps(table: Table, names: ReadonlySet<string>): ReadonlyMap<string, Step> {
-    const known = this.#hostSteps.get(names);
-    if (known?.version === table.version) return known.byTable;
-    const byTable = new Map<string, Step>();
-    for (const [route, under] of byRoute(names)) byTable.set(route, stepOf(virtualHostType, table, under));
-    this.#hostSteps.set(names, { version: table.version, byTable });
-    return byTable;
+    return this.#hostSteps.get(table, names, () => {
+      const byTable = new Map<string, Step>();
+      for (const [route, under] of byRoute(names)) byTable.set(route, stepOf(virtualHostType, table, under));
+      return byTable;
+    });
   }
 
   /**
@@ -130,6 +125,24 @@ export class Encoder {
   #forget(cache: Map<Table, unknown>, table: Table, step: Step): void {
     cache.delete(table);
     this.#cachedBytes -= step.frames.byteLength;
+  }
+}
+
+/**
+ * Steps to a table's present version, by the identity of their set of names. One is kept from the second stream on that asks for it: what one workload alone
+ * has, such as its inbound listener, is large, and nobody asks again.
+ */
+class PresentSteps<T> {
+  readonly #byTable = new WeakMap<Table, { readonly version: number; readonly byNames: Map<ReadonlySet<string>, T | undefined> }>();
+
+  get(table: Table, names: ReadonlySet<string>, make: () => T): T {
+    let present = this.#byTable.get(table);
+    if (present?.version !== table.version) this.#byTable.set(table, (present = { version: table.version, byNames: new Map() }));
+    const known = present.byNames.get(names);
+    if (known !== undefined) return known;
+    const step = make();
+    present.byNames.set(names, present.byNames.has(names) ? step : undefined);
+    return step;
   }
 }
 
