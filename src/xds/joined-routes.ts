@@ -12,16 +12,25 @@ interface Joined {
   readonly frame: Uint8Array;
 }
 
+/** Of several tables, one over the other. */
+interface Merged {
+  readonly shell: EncodedResource;
+  readonly tables: readonly { readonly table: Table; readonly version: number }[];
+  readonly frame: Uint8Array;
+}
+
 /** Whole route tables for the streams that have no VHDS: the RouteConfiguration and its virtual hosts, joined from their bytes. */
 export class JoinedRoutes {
   /** By the one table that has all hosts of the route. */
   readonly #cache = new WeakMap<Table, Map<string, Joined>>();
+  /** By the topmost table, as of a namespace with routes of its own. */
+  readonly #merged = new WeakMap<Table, Map<string, Merged>>();
 
   /** One `resources` field of a DiscoveryResponse. */
   frame(view: PartsView, shell: EncodedResource): Uint8Array {
     if (shell.vhds !== true) return sotwResource(routeType, shell.bytes);
     const table = onlyTableWith(shell.name, view);
-    if (table === undefined) return join(view, shell);
+    if (table === undefined) return this.#mergedFrame(view, shell);
     let routes = this.#cache.get(table);
     if (routes === undefined) this.#cache.set(table, (routes = new Map()));
     const known = routes.get(shell.name);
@@ -33,6 +42,23 @@ export class JoinedRoutes {
     routes.set(shell.name, joined);
     return joined.frame;
   }
+
+  #mergedFrame(view: PartsView, shell: EncodedResource): Uint8Array {
+    const tables = view.parts.flatMap((part) => part.table(virtualHostType) ?? []);
+    const top = tables.at(-1);
+    if (top === undefined) return join(view, shell);
+    let routes = this.#merged.get(top);
+    if (routes === undefined) this.#merged.set(top, (routes = new Map()));
+    const known = routes.get(shell.name);
+    if (known?.shell === shell && areStill(known.tables, tables)) return known.frame;
+    const frame = join(view, shell);
+    routes.set(shell.name, { shell, tables: tables.map((table) => ({ table, version: table.version })), frame });
+    return frame;
+  }
+}
+
+function areStill(known: Merged['tables'], tables: readonly Table[]): boolean {
+  return known.length === tables.length && known.every(({ table, version }, i) => table === tables[i] && table.version === version);
 }
 
 function hasChanged(table: Table, known: Joined, route: string): boolean {

@@ -273,23 +273,32 @@ export class SotwStream extends RequestStream<SotwRequest> {
       return { frames: this.shared.nameTables.frames('sotw', this.shared.source.version, this.#view) ?? [], names: [], unnamed: 1 };
     }
     if (state.wildcard) {
-      const tables = this.#view.disjointTables(state.type);
-      if (tables !== undefined && state.type !== routeType) {
-        const steps = tables.map((table) => this.shared.encoder.whole('sotw', state.type, table));
-        return {
-          frames: steps.map((step) => step.frames),
-          names: steps.flatMap((step) => step.resources.map((resource) => resource.name)),
-        };
-      }
-      return this.#some(state, [...this.#view.resources(state.type)]);
+      return this.#all(state, [...this.#view.resources(state.type)]);
     }
     const resources: EncodedResource[] = [];
+    let found = 0;
     for (const name of state.due ? state.names : state.dueNames) {
       const resource = this.#view.find(state.type, name);
-      if (resource !== undefined) resources.push(resource);
+      if (resource !== undefined) found = resources.push(resource);
       else if (state.type === endpointType && (state.asked.has(name) || !this.#isToGo(name))) resources.push(emptyLoadAssignment(name));
     }
-    return this.#some(state, resources);
+    // The usual first request for endpoints: those of all clusters.
+    return found === resources.length && found === this.#sizeOf(state.type) ? this.#all(state, resources) : this.#some(state, resources);
+  }
+
+  /** How many resources there are, if no part covers what another has. */
+  #sizeOf(type: TypeUrl): number {
+    let size = 0;
+    for (const part of this.#view.parts) size += part.table(type)?.size ?? 0;
+    return size;
+  }
+
+  /** `resources` are all that there are of the type: in the bytes that streams share, if no part covers what another has. */
+  #all(state: SotwType, resources: readonly EncodedResource[]): Draft {
+    const tables = state.type === routeType ? undefined : this.#view.disjointTables(state.type);
+    if (tables === undefined) return this.#some(state, resources);
+    const frames = tables.map((table) => this.shared.encoder.whole('sotw', state.type, table).frames);
+    return { frames, names: resources.map((resource) => resource.name) };
   }
 
   #some(state: SotwType, resources: readonly EncodedResource[]): Draft {
@@ -313,7 +322,8 @@ export class SotwStream extends RequestStream<SotwRequest> {
       if (endpoints.has(name)) endpoints.dueNames.add(name);
     }
     const all = [...now, ...gone];
-    return { ...this.#some(state, all), resources: all };
+    const isAll = state.wildcard && gone.length === 0;
+    return { ...(isAll ? this.#all(state, all) : this.#some(state, all)), resources: all };
   }
 
   /** Envoy asks for the endpoints of a new cluster, but routes may name the cluster before that request is here. */
