@@ -1,6 +1,6 @@
 /** Which objects are to be looked at, and when: the earliest date of an object counts, and a change counts before counts. */
+import TinyQueue from 'tinyqueue';
 import type { ObjectKey } from '../../apis/object.ts';
-import { Heap } from '../../lib/heap.ts';
 import type { Cause } from './facts.ts';
 
 export interface Due {
@@ -12,13 +12,15 @@ interface Entry extends Due {
   readonly atMs: number;
 }
 
-const sooner = (a: Entry, b: Entry): boolean => a.atMs < b.atMs;
+/** What is next costs a logarithm, however much there is. */
+type Queue = TinyQueue<Entry>;
+const sooner = (a: Entry, b: Entry): number => a.atMs - b.atMs;
 
 export class Agenda {
   readonly #entries = new Map<ObjectKey, Entry>();
   /** Changes, and what else there is. Entries that are no longer those of their objects are left in them until they come up. */
-  readonly #changed = new Heap<Entry>(sooner);
-  readonly #others = new Heap<Entry>(sooner);
+  readonly #changed = new TinyQueue<Entry>([], sooner);
+  readonly #others = new TinyQueue<Entry>([], sooner);
 
   get size(): number {
     return this.#entries.size;
@@ -47,10 +49,10 @@ export class Agenda {
   /** Takes out what is due, changes first. */
   take(nowMs: number, max: number): Due[] {
     const taken: Due[] = [];
-    for (const heap of [this.#changed, this.#others]) {
-      for (let first = this.#first(heap); first !== undefined; first = this.#first(heap)) {
+    for (const queue of [this.#changed, this.#others]) {
+      for (let first = this.#first(queue); first !== undefined; first = this.#first(queue)) {
         if (taken.length >= max || first.atMs > nowMs) break;
-        heap.pop();
+        queue.pop();
         this.#entries.delete(first.object);
         taken.push({ object: first.object, cause: first.cause });
       }
@@ -64,9 +66,9 @@ export class Agenda {
     return earliest === Infinity ? undefined : Math.max(0, earliest - nowMs);
   }
 
-  #first(heap: Heap<Entry>): Entry | undefined {
-    let first = heap.first;
-    for (; first !== undefined && this.#entries.get(first.object) !== first; first = heap.first) heap.pop();
+  #first(queue: Queue): Entry | undefined {
+    let first = queue.peek();
+    for (; first !== undefined && this.#entries.get(first.object) !== first; first = queue.peek()) queue.pop();
     return first;
   }
 }
