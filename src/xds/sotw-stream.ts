@@ -192,8 +192,10 @@ export class SotwStream extends RequestStream<SotwRequest> {
     else if (names.length > 0) state.wildcard = false;
     if (state.wildcard) return;
     const before = state.names;
-    this.#setNames(state, names);
-    const added = [...state.names].filter((name) => !before.has(name));
+    // The usual acknowledgement repeats what is subscribed, a thousand names of clusters: they are not looked up again.
+    const isSame = names.length === before.size && names.every((name) => before.has(name));
+    if (!isSame) this.#setNames(state, names);
+    const added = isSame ? [] : [...state.names].filter((name) => !before.has(name));
     if (added.length > 0) {
       if (state.type !== endpointType) state.due = true;
       else {
