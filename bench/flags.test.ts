@@ -62,3 +62,8 @@ test.each([
 test('the defaults are right together', async () => {
   expect(wrongFlags(await flagsOf())).toBeUndefined();
 });
+
+test('a running server is measured whatever mizzen the bench would start: npm run bench names one', async () => {
+  const flags = await flagsOf('--main', 'dist/main.js', '--target', 'old=127.0.0.1:15010,4711', '--folder', '/tmp/mesh');
+  expect(wrongFlags(flags)).toBeUndefined();
+});

@@ -33,7 +33,6 @@ export function wrongFlags(flags: Flags): string | undefined {
   if (flags.replicas === 0) return '--replicas must be at least 1';
   if (target.length > 0 && flags.replicas !== 1)
     return '--replicas is for the mizzen that the bench starts; those of a --target are joined by +';
-  if (target.length > 0 && flags.main !== undefined) return '--main is for the mizzen that the bench starts';
   if (slowReaders >= proxies) return 'at least one proxy must not be a slow reader';
   if (feed === 'folder' && kubeconfig !== undefined) return '--kubeconfig is for --feed kubernetes';
   if (feed === 'kubernetes' && folder !== undefined) return '--folder is for --feed folder';

@@ -72,9 +72,9 @@ export class Encoder {
     let byRoute = this.#mergedHosts.get(top);
     if (byRoute === undefined) this.#mergedHosts.set(top, (byRoute = new Map()));
     const known = byRoute.get(route);
-    if (known !== undefined && isStill(known, tables)) return known.steps;
+    if (known !== undefined && areStill(known.tables, tables)) return known.steps;
     const steps = tables.flatMap((table, i) => uncovered(this.#allHosts(table, route), tables.slice(i + 1)));
-    byRoute.set(route, { tables: tables.map((table) => ({ table, version: table.version })), steps });
+    byRoute.set(route, { tables: versionsOf(tables), steps });
     return steps;
   }
 
@@ -189,15 +189,24 @@ interface HostsStep extends Step {
   readonly ends: readonly number[];
 }
 
+/** A table as it was when something was made from it. */
+export interface TableVersion {
+  readonly table: Table;
+  readonly version: number;
+}
+
 interface MergedHosts {
-  readonly tables: readonly { readonly table: Table; readonly version: number }[];
+  readonly tables: readonly TableVersion[];
   readonly steps: readonly Step[];
 }
 
-function isStill(known: MergedHosts, tables: readonly Table[]): boolean {
-  return (
-    known.tables.length === tables.length && known.tables.every(({ table, version }, i) => table === tables[i] && table.version === version)
-  );
+export function versionsOf(tables: readonly Table[]): TableVersion[] {
+  return tables.map((table) => ({ table, version: table.version }));
+}
+
+/** The same tables, none of which has changed since. */
+export function areStill(known: readonly TableVersion[], tables: readonly Table[]): boolean {
+  return known.length === tables.length && known.every(({ table, version }, i) => table === tables[i] && table.version === version);
 }
 
 function hostsStep(table: Table, route: string): HostsStep {

@@ -1,7 +1,7 @@
 import { concat, field, routeConfigurationFields, sotwResource, stringField, virtualHostFields } from '../wire/join.ts';
 import { routeType, virtualHostType } from '../wire/types.ts';
 import { onlyTableWith } from './delta-hosts.ts';
-import { routeOf } from './encoder.ts';
+import { areStill, routeOf, versionsOf, type TableVersion } from './encoder.ts';
 import type { EncodedResource } from '../wire/resource.ts';
 import type { Table } from './source.ts';
 import type { PartsView } from './view.ts';
@@ -15,7 +15,7 @@ interface Joined {
 /** Of several tables, one over the other. */
 interface Merged {
   readonly shell: EncodedResource;
-  readonly tables: readonly { readonly table: Table; readonly version: number }[];
+  readonly tables: readonly TableVersion[];
   readonly frame: Uint8Array;
 }
 
@@ -52,13 +52,9 @@ export class JoinedRoutes {
     const known = routes.get(shell.name);
     if (known?.shell === shell && areStill(known.tables, tables)) return known.frame;
     const frame = join(view, shell);
-    routes.set(shell.name, { shell, tables: tables.map((table) => ({ table, version: table.version })), frame });
+    routes.set(shell.name, { shell, tables: versionsOf(tables), frame });
     return frame;
   }
-}
-
-function areStill(known: Merged['tables'], tables: readonly Table[]): boolean {
-  return known.length === tables.length && known.every(({ table, version }, i) => table === tables[i] && table.version === version);
 }
 
 function hasChanged(table: Table, known: Joined, route: string): boolean {
