@@ -1,5 +1,5 @@
-import { renameSync } from 'node:fs';
-import { appendFile, mkdir, mkdtemp, rename, rm, symlink, truncate, unlink, writeFile } from 'node:fs/promises';
+import { renameSync, writeFileSync } from 'node:fs';
+import { appendFile, mkdir, mkdtemp, rename, rm, symlink, truncate, unlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -171,6 +171,20 @@ describe('changes', () => {
     await Promise.all(['a', 'b'].map((name) => write(`.${name}.tmp`, entry(name, '127.0.0.2'))));
     // At once: the source waits for more for a few milliseconds only.
     for (const name of ['a', 'b']) renameSync(join(dir, `.${name}.tmp`), join(dir, `${name}.yaml`));
+    await sink.until(() => address(sink, 'a') === '127.0.0.2');
+    expect(address(sink, 'b')).toBe('127.0.0.2');
+    expect(sink.changes).toHaveLength(2);
+  });
+
+  it('delivers a file that was renamed with one that was written in place just then', async () => {
+    await write('a.yaml', entry('a', '127.0.0.1'));
+    await write('b.yaml', entry('b', '127.0.0.1'));
+    const sink = await start();
+    await write('.a.tmp', entry('a', '127.0.0.2'));
+    // Written a while ago: what is renamed into its place after its last write is known to be complete.
+    await utimes(join(dir, '.a.tmp'), 1, 1);
+    renameSync(join(dir, '.a.tmp'), join(dir, 'a.yaml'));
+    writeFileSync(join(dir, 'b.yaml'), entry('b', '127.0.0.2'));
     await sink.until(() => address(sink, 'a') === '127.0.0.2');
     expect(address(sink, 'b')).toBe('127.0.0.2');
     expect(sink.changes).toHaveLength(2);

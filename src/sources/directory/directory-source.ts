@@ -55,6 +55,8 @@ export class DirectorySource implements ObjectSource {
   #loaded = false;
   #lastHint = 0;
   #firstHint: number | undefined;
+  /** When the first file was taken over that was not delivered yet. */
+  #takenSince: number | undefined;
   #wake: () => void = () => {};
   readonly #resolveReady: () => void;
   readonly #rejectReady: (error: unknown) => void;
@@ -133,9 +135,22 @@ export class DirectorySource implements ObjectSource {
     this.#firstHint = undefined;
     await this.#findChanged();
     const due = await this.#takeSettled();
-    // The first load waits for files that are just being written. None is pending for long: what stays broken is taken as such.
-    if (this.#loaded || this.#pending.size === 0) this.#deliver(sink);
+    if (!this.#holdsBack()) this.#deliver(sink);
     return due;
+  }
+
+  /**
+   * What is written together shall be applied together, and of two files that were renamed together one may have to settle: its last write and its
+   * rename fell within one tick of the system's clock. A file that looks cut off holds nothing up, except the first load. None is pending for long:
+   * what stays broken is taken as such.
+   */
+  #holdsBack(): boolean {
+    if (!this.#loaded) return this.#pending.size > 0;
+    return (
+      this.#pending.values().some(({ doubtful }) => !doubtful) &&
+      this.#takenSince !== undefined &&
+      performance.now() < this.#takenSince + timing.batchLimit
+    );
   }
 
   /** Compares the files that were hinted at, or all, with their last versions. */
@@ -210,8 +225,10 @@ export class DirectorySource implements ObjectSource {
     for (const [path, pending] of [...this.#pending].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
       const due = dueTime(pending);
       const taken = performance.now() >= due ? await this.#take(path, pending) : false;
-      if (taken) this.#pending.delete(path);
-      else next = Math.min(next ?? Infinity, Math.max(dueTime(pending), performance.now() + 1));
+      if (taken) {
+        this.#pending.delete(path);
+        this.#takenSince ??= performance.now();
+      } else next = Math.min(next ?? Infinity, Math.max(dueTime(pending), performance.now() + 1));
     }
     return next;
   }
@@ -261,6 +278,7 @@ export class DirectorySource implements ObjectSource {
   }
 
   #deliver(sink: ObjectSink): void {
+    this.#takenSince = undefined;
     const change = this.#inventory.takeChange([...this.#faults.values()]);
     if (this.#loaded && change.upserts.length === 0 && change.deletes.length === 0 && change.problems.size === 0) return;
     this.#logger?.debug(
