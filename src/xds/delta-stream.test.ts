@@ -125,6 +125,22 @@ describe('changes', () => {
     expect(client.settle()).toEqual(['VHDS 80/b@2 -80/a']);
   });
 
+  test('types of which nothing has changed are not looked at, neither for a change nor for its acknowledgement', () => {
+    const world = mesh();
+    const client = connected(world);
+    const out = world.source.part('out');
+    const looked = new Set<string>();
+    const table = out.table.bind(out);
+    out.table = (type) => {
+      looked.add(type);
+      return table(type);
+    };
+    out.set(EDS, 'c2', '2');
+    world.flush();
+    expect(client.settle()).toEqual(['EDS c2@2']);
+    expect([...looked].filter((type) => type !== CDS)).toEqual([EDS]);
+  });
+
   test('a changed cluster is followed by its endpoints, unchanged', () => {
     const world = mesh();
     const client = connected(world);

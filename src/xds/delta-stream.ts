@@ -70,6 +70,7 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
       }
       for (const name of differences) state.touched.add(name);
       state.pointers = next.pointers(state.type);
+      state.isBehind = true;
     }
     this.#view = next;
     // It may have become lazy: Envoy does not ask for these again.
@@ -77,6 +78,13 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
     for (const name of (onDemand && this.types.get(virtualHostType)?.selection.named) ?? none) onDemand?.ask(virtualHostType, name);
     this.#adopting = true;
     this.resume();
+  }
+
+  override tablesChanged(types: Iterable<TypeUrl>): void {
+    for (const type of types) {
+      const state = this.types.get(type);
+      if (state !== undefined) state.isBehind = true;
+    }
   }
 
   override standing(change: TableChange): Standing {
@@ -121,12 +129,21 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
   }
 
   protected override sendDue(): void {
-    this.subscription.onDemand?.commit();
-    const withChanges = this.#unackedBytes() <= this.shared.limits.maxUnackedBytes;
+    const { onDemand } = this.subscription;
+    onDemand?.commit();
+    let withChanges: boolean | undefined;
     for (const state of this.#ordered) {
+      // What was asked for on demand changes without a change of the source's.
+      if (onDemand === undefined && !this.#mayBeDue(state)) continue;
+      withChanges ??= this.#unackedBytes() <= this.shared.limits.maxUnackedBytes;
       if (!this.#serve(state, withChanges)) return;
     }
     this.#removeClusters();
+  }
+
+  /** Most pumps are for a change of one type, or for an acknowledgement. */
+  #mayBeDue(state: DeltaType): boolean {
+    return state.mayBeDue || (state.type === virtualHostType && !this.#hosts.isIdle);
   }
 
   protected override checkDeadlines(nowMs: number): void {
@@ -360,13 +377,14 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
       this.#tooFarBehind();
       return false;
     }
-    if (draft !== undefined) {
+    if (draft === undefined) state.isBehind &&= !withChanges;
+    else {
       const bytes = sizeOf(draft);
       const isEmpty = draft.steps.length + draft.own.length + draft.removed.length === 0;
       if (!isEmpty && !this.reserve(bytes)) return false;
       const isDue = !isEmpty || (state.answerDue && answersWithNothing(state.type));
       if (isDue) this.#send(state, draft, bytes, draft.pointers, state.answerDue || state.owed.size > 0);
-      this.#commit(state, draft);
+      this.#commit(state, draft, withChanges);
     }
     return this.writable && this.#serveRepair(state);
   }
@@ -382,13 +400,8 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
     return { view: this.#view, encoder, clusters: this.types.get(clusterType), onDemand: this.subscription.onDemand !== undefined };
   }
 
-  #commit(state: DeltaType, draft: Draft): void {
-    state.pointers = draft.pointers;
-    state.answerDue = false;
-    state.claims = undefined;
-    state.owed.clear();
-    state.touched.clear();
-    state.caughtUp(this.#view);
+  #commit(state: DeltaType, draft: Draft, withChanges: boolean): void {
+    state.served(this.#view, draft.pointers, withChanges);
     for (const name of draft.later) this.#removals.add(name, this.shared.now());
   }
 
@@ -447,7 +460,11 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
     // Claims mean nothing before it is known which tables the client has.
     if (state.claims !== undefined && !this.types.has(routeType)) return true;
     if (state.pointers !== undefined && this.#hosts.isIdle && state.touched.size + state.owed.size === 0) {
-      if (!withChanges || this.#view.isAt(virtualHostType, state.pointers)) return true;
+      if (!withChanges) return true;
+      if (this.#view.isAt(virtualHostType, state.pointers)) {
+        state.isBehind = false;
+        return true;
+      }
     }
     const plan = this.#hosts.plan(state, this.#view, this.shared.encoder, withChanges);
     if (plan === undefined) {
@@ -460,19 +477,18 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
     const last = plan.responses.length - 1;
     plan.responses.forEach(({ content }, i) => this.#send(state, content, i === 0 ? bytes : 0, i === last ? plan.pointers : undefined));
     this.#hosts.commit(plan);
-    state.pointers = plan.pointers;
-    state.answerDue = false;
-    state.claims = undefined;
-    state.owed.clear();
-    state.touched.clear();
-    state.caughtUp(this.#view);
+    state.served(this.#view, plan.pointers, withChanges);
     return this.writable;
   }
 
   /** Always the whole of what the proxy sees: the agent replaces its table with it. */
   #serveNames(state: DeltaType, withChanges: boolean): boolean {
     const isCurrent = state.pointers !== undefined && !state.answerDue && state.touched.size === 0;
-    if (isCurrent && (!withChanges || this.#view.isAt(nameTableType, state.pointers ?? []))) return true;
+    if (isCurrent && !withChanges) return true;
+    if (isCurrent && this.#view.isAt(nameTableType, state.pointers ?? [])) {
+      state.isBehind = false;
+      return true;
+    }
     const pointers = this.#view.pointers(nameTableType);
     const frames = this.shared.nameTables.frames('delta', this.shared.source.version, this.#view);
     if (frames !== undefined) {
@@ -482,7 +498,7 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
       if (!this.reserve(bytes)) return false;
       this.#send(state, content, bytes, pointers, state.answerDue);
     }
-    this.#commit(state, { steps: [], own: [], removed: [], later: [], pointers });
+    state.served(this.#view, pointers, true);
     return this.writable;
   }
 

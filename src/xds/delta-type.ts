@@ -49,6 +49,8 @@ export class DeltaType implements TypeStatus {
   readonly selection = new Selection();
   /** What the client has: undefined before the first answer. */
   pointers: Pointers | undefined;
+  /** Tables may have changed since the client was last served from them. Wrongly true costs a look. */
+  isBehind = true;
   /** The first answer goes out even if it is empty: Envoy waits for it. */
   answerDue = false;
   /** What the client said it has, until it is compared. Undefined: nothing, or nothing that can be believed. */
@@ -94,9 +96,20 @@ export class DeltaType implements TypeStatus {
     return this.#inFlight.size;
   }
 
-  /** What went out last, or was found to be nothing, is what the client has, but for names in repair. */
-  caughtUp(view: PartsView): void {
-    if (this.#inFlight.size === 0 && this.pointers !== undefined) this.#acked = { view, pointers: this.pointers };
+  /** False: there is nothing to send. */
+  get mayBeDue(): boolean {
+    return this.isBehind || this.answerDue || this.owed.size + this.touched.size > 0 || this.repair !== undefined;
+  }
+
+  /** All that was due has gone out, or was found to be nothing: the client has `pointers` then, but for names in repair. */
+  served(view: PartsView, pointers: Pointers, withChanges: boolean): void {
+    this.pointers = pointers;
+    this.isBehind &&= !withChanges;
+    this.answerDue = false;
+    this.claims = undefined;
+    this.owed.clear();
+    this.touched.clear();
+    if (this.#inFlight.size === 0) this.#acked = { view, pointers };
   }
 
   /** How far the client has accepted what it was sent, but for names in repair; undefined before it has accepted anything of this view. */

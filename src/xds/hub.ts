@@ -8,7 +8,7 @@ import { noMeter, type StreamMeter } from './meter.ts';
 import { ResponseWriter } from './response.ts';
 import { SotwStream } from './sotw-stream.ts';
 import { defaultLimits, DoubtedClaims, type Stream, type StreamLimits, type StreamShared, type Wire } from './stream.ts';
-import type { Caller, ClaimedNode, Part, ResourceSource, StreamObserver, Subscription, TrackedStream } from './source.ts';
+import type { Caller, ClaimedNode, Part, ResourceSource, StreamObserver, Subscription, TrackedStream, TypeUrl } from './source.ts';
 
 export interface HubOptions {
   readonly source: ResourceSource;
@@ -86,7 +86,7 @@ export class Hub {
         onFault(error);
       },
     };
-    this.#stopListening = source.onSettled((changed) => this.#settled(changed.keys()));
+    this.#stopListening = source.onSettled((changed) => this.#settled(changed));
   }
 
   /** Connected streams, for the debug API. */
@@ -167,10 +167,15 @@ export class Hub {
     this.#unindex(stream);
   };
 
-  #settled(changed: Iterable<Part>): void {
+  #settled(changed: ReadonlyMap<Part, ReadonlySet<TypeUrl>>): void {
     const due = new Set<Pumped>(this.#awaitingSettled);
     this.#awaitingSettled.clear();
-    for (const part of changed) for (const stream of this.#byPart.get(part) ?? []) due.add(stream);
+    for (const [part, types] of changed) {
+      for (const stream of this.#byPart.get(part) ?? []) {
+        stream.tablesChanged(types);
+        due.add(stream);
+      }
+    }
     this.#fanout.addAll(due);
   }
 

@@ -66,6 +66,10 @@ export class SotwStream extends RequestStream<SotwRequest> {
     this.resume();
   }
 
+  override tablesChanged(): void {
+    // All types are asked: of clusters and routes the whole goes out anyway.
+  }
+
   override standing({ part, type, version, names }: TableChange): Standing {
     const ofHosts = type === virtualHostType;
     const state = this.types.get(ofHosts ? routeType : type);

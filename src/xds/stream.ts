@@ -277,6 +277,8 @@ export abstract class Stream implements TrackedStream, Waiter, Pumped {
   protected abstract checkDeadlines(nowMs: number): void;
   protected abstract released(): void;
   abstract partsChanged(): void;
+  /** Tables of these types have changed in one of its parts. */
+  abstract tablesChanged(types: Iterable<TypeUrl>): void;
   abstract standing(change: TableChange): Standing;
   abstract standingInPlan(): Standing;
 
