@@ -13,6 +13,7 @@ import { run, type RunOptions } from './run.ts';
 import type { Numbers } from './scenarios/context.ts';
 import { conditionsOf, sizesOf } from './sizes.ts';
 import { type MizzenOptions, startMizzen } from './target/mizzen.ts';
+import { pause } from './target/pause.ts';
 import type { Target } from './target/target.ts';
 import { idle } from './target/usage.ts';
 import type { Feed } from './workload/feed.ts';
@@ -121,11 +122,18 @@ async function runTargets(
   const results: TargetResult[] = [];
   for (const target of flags.target) {
     at.progress(`${target.name}: until it has read the objects and is idle`);
-    for (const { pid } of target.replicas) await idle(pid, flags.limit);
+    const pids = pidsOf(target);
+    // With --alone all of them are: one that is stopped while it reads much would have to read it again.
+    for (const pid of flags.alone ? flags.target.flatMap(pidsOf) : pids) await idle(pid, flags.limit);
+    using _others = flags.alone ? pause(flags.target.flatMap(pidsOf).filter((pid) => !pids.includes(pid))) : undefined;
     const complete = await withRoots({ ...target, tls: flags.tls }, at.feed, flags, work);
     results.push(await run({ ...options, target: complete }));
   }
   return results;
+}
+
+function pidsOf({ replicas }: Target): number[] {
+  return replicas.map(({ pid }) => pid);
 }
 
 /** What verifies a server over TLS: its own folder, --root, or what it publishes in the cluster. */

@@ -45,6 +45,7 @@ test.each([
   [['--target', 'a=127.0.0.1:1,1'], '--target needs --folder, which the servers read'],
   [['--feed', 'kubernetes', '--target', 'a=127.0.0.1:1,1'], '--target needs --kubeconfig, which the servers read'],
   [['--target', 'a=127.0.0.1:1,1', '--folder', 'x', '--tls'], '--target with --tls needs --feed kubernetes, whose tokens it takes'],
+  [['--target', 'a=127.0.0.1:1,1', '--folder', 'x', '--alone'], '--alone is for several --target'],
   [['--kubeconfig', 'x'], '--kubeconfig is for --feed kubernetes'],
   [['--feed', 'kubernetes', '--folder', 'x'], '--folder is for --feed folder'],
   [['--sds'], '--sds needs --tls'],

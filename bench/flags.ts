@@ -28,6 +28,7 @@ export interface Flags {
   readonly folder?: string;
   readonly kubeconfig?: string;
   readonly target: readonly Target[];
+  readonly alone: boolean;
   readonly replicas: number;
   readonly main?: string;
   readonly root?: string;
@@ -105,6 +106,7 @@ export function benchCommand(action: (flags: Flags, command: Command) => Promise
       collectTarget,
       [],
     )
+    .option('--alone', 'the processes of the other targets are stopped (SIGSTOP) while one is measured, and then go on', false)
     .addOption(count('--replicas <n>', 'how many mizzens of this tree serve the proxies, divided among them', 1))
     .option(
       '--main <file>',

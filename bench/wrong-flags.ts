@@ -38,6 +38,7 @@ export function wrongFlags(flags: Flags): string | undefined {
   if (feed === 'kubernetes' && folder !== undefined) return '--folder is for --feed folder';
   if (target.length > 0 && (feed === 'folder' ? folder : kubeconfig) === undefined)
     return `--target needs ${feed === 'folder' ? '--folder' : '--kubeconfig'}, which the servers read`;
+  if (flags.alone && target.length < 2) return '--alone is for several --target';
   if (target.length > 0 && profile !== undefined) return '--profile is for the mizzen that the bench starts';
   if (target.length > 0 && tls && feed === 'folder') return '--target with --tls needs --feed kubernetes, whose tokens it takes';
   if (flags.sds && !tls) return '--sds needs --tls: nobody gets a private key in plaintext';
