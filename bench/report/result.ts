@@ -52,6 +52,8 @@ export interface ScenarioResult {
   readonly unit: 'change' | 'proxy' | 'pod';
   /** From the write to each proxy's receipt, or what is timed instead. */
   readonly receipts: Receipts;
+  /** Streams that the server refused for the moment, so that their proxies tried again; undefined where none are opened. */
+  readonly refused?: number;
   /** Of each change the last proxy: the median. Undefined where it is not measured one by one. */
   readonly lastMs?: number;
   /** All for each change; medians where they are measured one by one. */

@@ -29,6 +29,17 @@ test('a row for each scenario; what happened to pushes meanwhile is one of its o
   expect(cells(lines[header + 3])).toEqual(['an endpoint changes meanwhile', '-', '-', '-', '-', '-', '4']);
 });
 
+test('streams that were refused at first are told', () => {
+  const report = reportOf([
+    { ...resultOf('connect', {}), changes: 1, refused: 7 },
+    { ...resultOf('reconnect', {}), changes: 1, refused: 0 },
+  ]);
+  const titles = tableOf(report)
+    .split('\n')
+    .map((line) => line.split(/ {2,}/)[0]);
+  expect(titles.slice(-2)).toEqual(['title of connect, 7 streams refused at first', 'title of reconnect']);
+});
+
 test('ratios are those to the first server', () => {
   const [base] = reportOf([resultOf('endpoint', { serverCpuMs: 10, bytes: 100, p50: 20 }), resultOf('bulk', {})]).sizes[0]?.targets ?? [];
   const [other] = reportOf([resultOf('endpoint', { serverCpuMs: 1, bytes: 50, p50: 10 })]).sizes[0]?.targets ?? [];

@@ -69,10 +69,11 @@ function targetLines({ target, start, envoyStart, scenarios, skipped, peakRssMb 
 }
 
 function scenarioRows(result: ScenarioResult, withEnvoy: boolean): string[][] {
-  const { title, changes, unit, receipts, pushes, envoy } = result;
+  const { title, changes, unit, receipts, refused = 0, pushes, envoy } = result;
+  const again = refused > 0 ? `, ${refused} streams refused at first` : '';
   const each = unit === 'change' ? (changes > 1 ? ` (${changes} times)` : '') : `, costs of one ${unit}`;
   const cells = [
-    `${title}${each}`,
+    `${title}${each}${again}`,
     ...receiptCells(receipts),
     milliseconds(result.serverCpuMs),
     milliseconds(result.clientCpuMs),

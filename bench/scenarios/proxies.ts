@@ -12,9 +12,13 @@ export async function measureConnect(context: Context, connect: () => Promise<Co
   const result = await measureStorm(context, 'connect', 'all proxies connect at once', connect);
   if (result.receipts.failures > 0)
     throw new Error(
-      `${result.receipts.failures} of ${context.proxies.length} proxies were not in sync within ${context.settings.limitMs} ms`,
+      `${result.receipts.failures} of ${context.proxies.length} proxies were not in sync within ${context.settings.limitMs} ms${refusalsOf(result)}`,
     );
   return result;
+}
+
+function refusalsOf({ refused = 0 }: ScenarioResult): string {
+  return refused === 0 ? '' : `; the server refused ${refused} streams for the moment`;
 }
 
 export async function measureReconnect(context: Context): Promise<ScenarioResult> {
@@ -37,6 +41,7 @@ async function measureStorm(context: Context, scenario: string, title: string, s
     changes: 1,
     unit: 'change',
     receipts: { ...(spread === undefined ? {} : { spread }), failures },
+    refused: result.refused,
     ...(spread === undefined ? {} : { lastMs: spread.max }),
     serverCpuMs: cost.serverCpuMs,
     clientCpuMs: cost.clientCpuMs,
@@ -49,7 +54,7 @@ export async function measureRollingRestart(context: Context): Promise<ScenarioR
   const { seconds, limitMs } = context.settings;
   return measureEach(context, 'rolling-restart', `all proxies restart one by one within ${seconds} s`, {
     mark: 'the last thing that a proxy needs to be ready, from its own connection',
-    run: async () => (await context.fleet.restart(seconds * 1000, limitMs)).tookMs,
+    run: () => context.fleet.restart(seconds * 1000, limitMs),
   });
 }
 
@@ -58,14 +63,14 @@ export async function measureCertificates(context: Context): Promise<ScenarioRes
   const request = signingRequest();
   return measureEach(context, 'certificates', `all proxies renew their certificates within ${seconds} s`, {
     mark: 'the signed certificate, from the connection on which it was asked for',
-    run: () => context.fleet.certify(request, seconds * 1000, limitMs),
+    run: async () => ({ tookMs: await context.fleet.certify(request, seconds * 1000, limitMs) }),
   });
 }
 
 interface Each {
   readonly mark: string;
-  /** How long it took for each proxy. */
-  readonly run: () => Promise<readonly number[]>;
+  /** How long it took for each proxy, and how often one was refused for the moment. */
+  readonly run: () => Promise<{ readonly tookMs: readonly number[]; readonly refused?: number }>;
 }
 
 async function measureEach(context: Context, scenario: string, title: string, { mark, run }: Each): Promise<ScenarioResult> {
@@ -75,8 +80,8 @@ async function measureEach(context: Context, scenario: string, title: string, { 
     context,
     async () => {
       const done = run();
-      const [pushes, tookMs] = await Promise.all([samplePushes(context, done), done]);
-      return { pushes, tookMs };
+      const [pushes, each] = await Promise.all([samplePushes(context, done), done]);
+      return { pushes, ...each };
     },
     length,
   );
@@ -88,6 +93,7 @@ async function measureEach(context: Context, scenario: string, title: string, { 
     changes: length,
     unit: 'proxy',
     receipts: receiptsOf(result.tookMs),
+    ...(result.refused === undefined ? {} : { refused: result.refused }),
     serverCpuMs: cost.serverCpuMs,
     clientCpuMs: cost.clientCpuMs,
     received: cost.received,

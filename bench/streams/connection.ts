@@ -16,8 +16,8 @@ export interface ConnectionOptions {
   /** Reads at most so many bytes a second and leaves the rest in the server. */
   readonly bytesPerSecond?: number;
   readonly onMessage: (message: Buffer) => void;
-  /** Once, however it ended: by the server, by the network or by `close`. */
-  readonly onEnd: (reason: string) => void;
+  /** Once, however it ended: by the server, with the code of its gRPC status, by the network or by `close`. */
+  readonly onEnd: (reason: string, code?: number) => void;
 }
 
 const service = '/envoy.service.discovery.v3.AggregatedDiscoveryService';
@@ -60,7 +60,8 @@ export class Connection {
     });
     const onStatus = (headers: IncomingHttpHeaders): void => {
       const status = headers['grpc-status'];
-      if (status !== undefined) this.#end(`gRPC status ${String(status)}: ${decodeURIComponent(String(headers['grpc-message'] ?? ''))}`);
+      if (status === undefined) return;
+      this.#end(`gRPC status ${String(status)}: ${decodeURIComponent(String(headers['grpc-message'] ?? ''))}`, Number(status));
     };
     this.#stream.once('response', onStatus);
     this.#stream.once('trailers', onStatus);
@@ -99,10 +100,10 @@ export class Connection {
     setTimeout(() => this.#stream.resume(), ms).unref();
   }
 
-  #end(reason: string): void {
+  #end(reason: string, code?: number): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#options.onEnd(reason);
+    this.#options.onEnd(reason, code);
     this.#session.destroy();
   }
 }

@@ -74,7 +74,11 @@ export class Fleet implements AsyncDisposable {
 }
 
 function joined(parts: readonly Connected[]): Connected {
-  return { beganMs: Math.min(...parts.map((part) => part.beganMs)), tookMs: parts.flatMap((part) => part.tookMs) };
+  return {
+    beganMs: Math.min(...parts.map((part) => part.beganMs)),
+    tookMs: parts.flatMap((part) => part.tookMs),
+    refused: parts.reduce((sum, part) => sum + part.refused, 0),
+  };
 }
 
 function sumOf(parts: readonly ReadonlyMap<string, Traffic>[]): Map<string, Traffic> {

@@ -1,6 +1,6 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import { Server, ServerCredentials, type ServerDuplexStream } from '@grpc/grpc-js';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, onTestFinished, test, vi } from 'vitest';
 import { Cluster_DiscoveryType, ClusterSchema } from '#gen/envoy/config/cluster/v3/cluster_pb.js';
 import { DeltaDiscoveryResponseSchema, type DeltaDiscoveryRequest } from '#gen/envoy/service/discovery/v3/discovery_pb.js';
 import { readServices } from '../../src/discovery/descriptors.ts';
@@ -34,6 +34,10 @@ function cluster(altStatName: string): Uint8Array {
 class ScriptedServer {
   readonly calls: Call[] = [];
   readonly tokens = new Set<string>();
+  /** So many streams are refused before one is served. */
+  refusals = 0;
+  /** The code of that. */
+  refusalCode = 8;
   #acknowledged = 0;
   #onAcknowledged: () => void = () => {};
   readonly #server = new Server();
@@ -42,6 +46,10 @@ class ScriptedServer {
     this.#server.addService(readServices().aggregatedDiscovery, {
       StreamAggregatedResources: (call: Call) => call.end(),
       DeltaAggregatedResources: (call: Call) => {
+        if (this.refusals-- > 0) {
+          call.emit('error', Object.assign(new Error('later'), { code: this.refusalCode, details: 'too many new streams' }));
+          return;
+        }
         this.calls.push(call);
         this.tokens.add(String(call.metadata.get('authorization')[0]));
         call.on('data', (request: DeltaDiscoveryRequest) => this.#answer(call, request));
@@ -140,6 +148,43 @@ test('a server that ends a stream fails the wait, with what it said', async () =
   const [call] = server.calls;
   call?.emit('error', Object.assign(new Error('full'), { code: 8, details: 'there are too many streams' }));
   await expect(waiting).rejects.toThrow('gRPC status 8: there are too many streams');
+});
+
+test('a stream that is refused for the moment is opened again, as Envoy does, and that is told', async () => {
+  server = new ScriptedServer();
+  server.refusals = 2;
+  const address = await server.listen();
+  const { tookMs, refused } = await group.connect({ do: 'connect', proxies: plans(3, address), keepVersions: false, limitMs });
+  expect(tookMs.filter((ms) => ms > 0)).toHaveLength(3);
+  expect(refused).toBe(2);
+  expect(server.calls).toHaveLength(3);
+});
+
+test('a stream that is refused for good is not', async () => {
+  server = new ScriptedServer();
+  server.refusals = 1;
+  server.refusalCode = 16;
+  const address = await server.listen();
+  await expect(group.connect({ do: 'connect', proxies: plans(1, address), keepVersions: false, limitMs })).rejects.toThrow(
+    'gRPC status 16: too many new streams',
+  );
+});
+
+test('proxies that are closed while they wait to try again do not', async () => {
+  // They wait for 10, 20, 40, 80 and 160 ms.
+  vi.spyOn(Math, 'random').mockReturnValue(0.02);
+  onTestFinished(() => void vi.restoreAllMocks());
+  server = new ScriptedServer();
+  const many = 1000;
+  server.refusals = many;
+  const address = await server.listen();
+  const { tookMs, refused } = await group.connect({ do: 'connect', proxies: plans(1, address), keepVersions: false, limitMs: 100 });
+  expect(tookMs).toEqual([Number.NaN]);
+  expect(refused).toBeGreaterThan(1);
+  group.close();
+  const { refusals } = server;
+  await group.settle({ do: 'settle', quietMs: 250 });
+  expect(server.refusals).toBe(refusals);
 });
 
 test('what does not come is missed after the limit; whom it does not concern is not waited for', async () => {

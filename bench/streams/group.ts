@@ -19,6 +19,7 @@ import type {
 } from './messages.ts';
 import type { SimulatedStream, StreamOptions } from './proxy.ts';
 import { encodeShared } from './request.ts';
+import { backoffMs, isForTheMoment } from './retry.ts';
 import { type Protocol, type Response, ResponseReader } from './response.ts';
 import { Sidecar } from './sidecar.ts';
 import { SotwSidecar } from './sotw.ts';
@@ -30,6 +31,8 @@ interface Member {
   readonly plan: ProxyPlan;
   stream: SimulatedStream;
   connection: Connection | undefined;
+  /** While it waits to try again. */
+  retry: NodeJS.Timeout | undefined;
   /** Called once, when it is in sync. */
   onSynced: (() => void) | undefined;
 }
@@ -44,6 +47,8 @@ export class ProxyGroup {
   readonly #watches = new Map<number, Watch>();
   readonly #received = new Map<string, { messages: number; bytes: number }>();
   #lastMessageMs = 0;
+  /** Streams that were refused since the proxies began to connect. */
+  #refused = 0;
   /** Rejects when the server ends a stream that it should keep. */
   #broken = Promise.withResolvers<never>();
 
@@ -56,7 +61,7 @@ export class ProxyGroup {
     this.#broken = Promise.withResolvers<never>();
     this.#broken.promise.catch(() => undefined);
     this.#members = command.proxies.map((plan, index) => {
-      const member: Member = { index, plan, stream: unopened, connection: undefined, onSynced: undefined };
+      const member: Member = { index, plan, stream: unopened, connection: undefined, retry: undefined, onSynced: undefined };
       member.stream = this.#streamOf(member);
       return member;
     });
@@ -65,18 +70,19 @@ export class ProxyGroup {
 
   async reconnect({ share, limitMs }: ReconnectCommand): Promise<Connected> {
     const dropped = this.#members.slice(0, Math.ceil(share * this.#members.length));
-    for (const { connection } of dropped) connection?.close();
+    for (const member of dropped) drop(member);
     return this.#openAll(dropped, limitMs);
   }
 
   async restart({ overMs, limitMs }: RestartCommand): Promise<Connected> {
     const beganMs = nowMs();
+    this.#refused = 0;
     const took = await this.#paced(overMs, (member) => {
-      member.connection?.close();
+      drop(member);
       member.stream = this.#streamOf(member);
       return this.#open(member, limitMs);
     });
-    return { beganMs, tookMs: took };
+    return { beganMs, tookMs: took, refused: this.#refused };
   }
 
   watch({ id, mark, concerns }: WatchCommand): null {
@@ -120,45 +126,56 @@ export class ProxyGroup {
   }
 
   close(): null {
-    for (const { connection } of this.#members) connection?.close();
+    for (const member of this.#members) drop(member);
     return null;
   }
 
   async #openAll(members: readonly Member[], limitMs: number): Promise<Connected> {
     const beganMs = nowMs();
+    this.#refused = 0;
     const took = await Promise.all(members.map((member) => this.#open(member, limitMs, beganMs)));
-    return { beganMs, tookMs: took.filter((_ms, i) => isQuick(members[i])) };
+    return { beganMs, tookMs: took.filter((_ms, i) => isQuick(members[i])), refused: this.#refused };
   }
 
   /** Returns how long it took to be in sync, NaN when it was not within the limit. Of a slow reader it is not waited for. */
   async #open(member: Member, limitMs: number, beganMs = nowMs()): Promise<number> {
     const synced = Promise.withResolvers<void>();
     member.onSynced = synced.resolve;
-    this.#connect(member);
-    member.stream.open();
+    this.#connect(member, 0);
     if (!isQuick(member)) return Number.NaN;
     return (await this.#within(synced.promise, limitMs)) ? nowMs() - beganMs : Number.NaN;
   }
 
-  #connect(member: Member): void {
+  /** `attempt`: how often the server has refused it. */
+  #connect(member: Member, attempt: number): void {
     if (this.#server === undefined) throw new Error('nothing was connected');
     const { ca } = this.#server;
     const { address, protocol, token, bytesPerSecond } = member.plan;
+    let answered = false;
     const connection = new Connection({
       protocol,
       address,
       ...(ca === undefined ? {} : { ca }),
       ...(token === undefined ? {} : { token }),
       ...(bytesPerSecond === undefined ? {} : { bytesPerSecond }),
-      onMessage: (message) => this.#receive(member, message),
-      onEnd: (reason) => {
+      onMessage: (message) => {
+        answered = true;
+        this.#receive(member, message);
+      },
+      onEnd: (reason, code) => {
         if (member.connection !== connection) return;
         member.connection = undefined;
+        if (!answered && isForTheMoment(code)) {
+          this.#refused++;
+          member.retry = setTimeout(() => this.#connect(member, attempt + 1), backoffMs(attempt, Math.random()));
+          return;
+        }
         // What a slow reader is spared does not fail the run.
         if (reason !== closedHere && isQuick(member)) this.#broken.reject(new Error(`the server ended a stream: ${reason}`));
       },
     });
     member.connection = connection;
+    member.stream.open();
   }
 
   #streamOf(member: Member): SimulatedStream {
@@ -226,6 +243,11 @@ export class ProxyGroup {
 }
 
 const unopened: SimulatedStream = { open: () => undefined, receive: (_response: Response) => undefined, synced: false };
+
+function drop({ connection, retry }: Member): void {
+  clearTimeout(retry);
+  connection?.close();
+}
 
 /** Nobody waits for slow readers: what is measured is what they do to the others. */
 function isQuick(member: { readonly plan: ProxyPlan } | undefined): boolean {

@@ -45,6 +45,8 @@ export interface Connected {
   readonly beganMs: number;
   /** Of each proxy that is not a slow reader: from its own connection until the last thing that it needed to be ready had come. */
   readonly tookMs: readonly number[];
+  /** Streams that the server refused for the moment, so that their proxies tried again. */
+  readonly refused: number;
 }
 
 /** From now on note when a response first shows the mark to each proxy that it concerns. Answered when armed. */
