@@ -13,6 +13,8 @@ import { type Item, type MeshService, type MeshSize, rootNamespace, serviceOf, t
 
 /** Requests under way at once. */
 const parallel = 16;
+/** The namespace controller deletes thousands of objects one by one. */
+const deletionLimitMs = 180_000;
 
 export class KubernetesFeed implements Feed {
   readonly kind = 'kubernetes';
@@ -41,7 +43,9 @@ export class KubernetesFeed implements Feed {
     if (this.#meshConfig === undefined && this.#written.size === 0) {
       this.#meshConfig = await this.#api.find(meshConfigReference);
     }
-    await inParallel(items.filter(isNamespace), (item) => this.#put(item));
+    const namespaces = items.filter(isNamespace);
+    for (const item of namespaces) if ('object' in item) await this.#gone(item.object);
+    await inParallel(namespaces, (item) => this.#put(item));
     await inParallel(
       items.filter((item) => !isNamespace(item)),
       (item) => this.#put(item),
@@ -110,6 +114,12 @@ export class KubernetesFeed implements Feed {
         `${this.place} has node ${other.metadata.name}: the bench writes the status of its pods itself and needs a cluster without kubelets, as \`npm run cluster\` makes one`,
       );
     if (nodes.items.length === 0) await addNode(this.#api, defaultNode, { region: 'region', zone: 'zone' });
+  }
+
+  /** An earlier run may have deleted the namespace: until all that was in it has gone, nothing new can be made there. */
+  async #gone(namespace: ObjectReference): Promise<void> {
+    const gone = async (): Promise<boolean> => (await this.#api.find(namespace))?.metadata.deletionTimestamp === undefined;
+    await eventually(`namespace ${namespace.metadata.name}, which is being deleted, is gone from ${this.place}`, gone, deletionLimitMs);
   }
 
   async #put(item: Item, answered?: () => void): Promise<void> {
