@@ -6,7 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { clearField, clone, create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { protoCamelCase } from '@bufbuild/protobuf/reflect';
 import {
   FileDescriptorProtoSchema,
@@ -21,12 +21,14 @@ import { addNewerFields } from './newer-fields.ts';
 const root = join(import.meta.dirname, '..');
 const out = join(root, 'generated');
 const fileDesc = join(import.meta.dirname, 'file-desc.js');
+const fileDescTypes = join(import.meta.dirname, 'file-desc.d.ts');
 
 function fingerprint(): string {
   const hash = createHash('sha256')
     .update(xdsProtosVersion)
     .update(readFileSync(import.meta.filename));
-  hash.update(readFileSync(join(import.meta.dirname, 'newer-fields.ts'))).update(readFileSync(fileDesc));
+  hash.update(readFileSync(join(import.meta.dirname, 'newer-fields.ts')));
+  hash.update(readFileSync(fileDesc)).update(readFileSync(fileDescTypes));
   hash.update(readFileSync(join(root, 'package-lock.json')));
   for (const f of readdirSync(join(root, 'protos'), { recursive: true, encoding: 'utf8' }).sort()) {
     if (f.endsWith('.proto')) hash.update(f).update(readFileSync(join(root, 'protos', f)));
@@ -178,6 +180,7 @@ function closure(targets: readonly FileDescriptorProto[], files: readonly FileDe
 /** Lets the generated modules import fileDesc from our own file-desc.js, which says why. */
 function useOwnFileDesc(dir: string): void {
   cpSync(fileDesc, join(dir, 'file-desc.js'));
+  cpSync(fileDescTypes, join(dir, 'file-desc.d.ts'));
   for (const name of readdirSync(dir, { recursive: true, encoding: 'utf8' })) {
     if (!name.endsWith('_pb.js')) continue;
     const code = readFileSync(join(dir, name), 'utf8');
@@ -212,7 +215,7 @@ if (!upToDate && existsSync(join(kept, '.fingerprint'))) {
   const files = [...(await envoyFiles()), ...ownFiles(work)];
   const descriptors = join(work, 'descriptors.binpb');
   const wkt = fromBinary(FileDescriptorSetSchema, wellKnownTypes(work)).file;
-  writeFileSync(descriptors, toBinary(FileDescriptorSetSchema, create(FileDescriptorSetSchema, { file: [...wkt, ...files] })));
+  writeFileSync(descriptors, descriptorSet([...wkt, ...files]));
   const targets = files.filter((f) => f.name.startsWith('istio/') || typed.some((p) => f.name.startsWith(p)));
   const needed = closure(targets, files);
   const image = join(work, 'typed.binpb');
@@ -230,13 +233,20 @@ if (!upToDate && existsSync(join(kept, '.fingerprint'))) {
     files.filter((f) => services.includes(f.name)),
     [...wkt, ...files],
   );
-  writeFileSync(join(out, 'services.binpb'), toBinary(FileDescriptorSetSchema, create(FileDescriptorSetSchema, { file: served })));
+  writeFileSync(join(out, 'services.binpb'), descriptorSet(served));
   rmSync(work, { recursive: true, force: true });
   writeFileSync(stamp, wanted);
   const partial = `${kept}.${process.pid}`;
   cpSync(out, partial, { recursive: true });
   rmSync(kept, { recursive: true, force: true });
   renameSync(partial, kept);
+}
+
+/** The files without comments and the places of everything in the source. */
+function descriptorSet(files: readonly FileDescriptorProto[]): Uint8Array {
+  const set = create(FileDescriptorSetSchema, { file: files.map((file) => clone(FileDescriptorProtoSchema, file)) });
+  for (const file of set.file) clearField(file, FileDescriptorProtoSchema.field.sourceCodeInfo);
+  return toBinary(FileDescriptorSetSchema, set);
 }
 
 /** Descriptors of google/protobuf/*, which the wheel does not carry. */

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import type { FileRegistry } from '@bufbuild/protobuf';
+import type { Registry } from '@bufbuild/protobuf';
 import { fullRegistry } from '../wire/registry.ts';
 import { loadServices, type Services } from '../wire/services.ts';
 
@@ -8,7 +8,7 @@ import { loadServices, type Services } from '../wire/services.ts';
 const { resolve } = createRequire(import.meta.url);
 
 /** Every message type of Envoy's API and our own, read from `generated/`. */
-export function readRegistry(): FileRegistry {
+export function readRegistry(): Registry {
   return fullRegistry(readFileSync(resolve('#gen/descriptors.binpb')));
 }
 
