@@ -167,7 +167,7 @@ for (let i = 0; i < more; i++) {
       typeUrl: type,
       resourceNamesSubscribe: subscribe,
       resourceNamesUnsubscribe: [],
-      initialResourceVersions: {},
+      initialResourceVersions: [],
       responseNonce,
     });
   for (const [type, subscribe] of [

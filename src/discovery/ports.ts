@@ -1,5 +1,5 @@
 /** The two ports of the control plane: xDS in plaintext, and xDS with the certificate service over TLS. */
-import { ServerCredentials, type ServiceDefinition } from '@grpc/grpc-js';
+import { ServerCredentials } from '@grpc/grpc-js';
 import type { Log } from '../admin/log.ts';
 import type { Metrics } from '../admin/metrics.ts';
 import { CertificateService, type CertificateCounter, type CertificateError } from '../ca/service.ts';
@@ -59,10 +59,7 @@ export class XdsPorts {
         breakConnection: (peer) => listener?.breakConnection(peer),
         closeConnection: (peer) => listener?.closeConnection(peer),
       });
-      server.addService(
-        measured(services.aggregatedDiscovery, (bytes) => metrics.requestReceived(bytes)),
-        service.handlers,
-      );
+      service.addTo(server, services.aggregatedDiscovery, (bytes) => metrics.requestReceived(bytes));
       if (secure) server.addService(services.certificates, issue.implementation(true));
       listener = await Listener.listen(server, { credentials, host: at.address, port: at.port, accepts }).catch((cause: unknown) => {
         throw new Error(`xDS over ${name} cannot listen on ${at.address}:${at.port}: ${(cause as Error).message}`, { cause });
@@ -92,18 +89,6 @@ export class XdsPorts {
       onRefused: (peer, code, reason) => log.warn({ peer, code, reason }, 'signing request refused'),
     });
   }
-}
-
-/** The service, with the size of each request told before it is decoded. */
-function measured(service: Services['aggregatedDiscovery'], received: (bytes: number) => void): ServiceDefinition {
-  const methods = Object.entries(service).map(([name, method]) => {
-    const requestDeserialize = (bytes: Buffer): unknown => {
-      received(bytes.length);
-      return method.requestDeserialize(bytes);
-    };
-    return [name, { ...method, requestDeserialize }] as const;
-  });
-  return Object.fromEntries(methods);
 }
 
 function countCertificate(metrics: Metrics['ca'], counter: CertificateCounter, error: CertificateError = 'CERT_GEN_ERROR'): void {

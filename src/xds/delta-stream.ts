@@ -24,7 +24,8 @@ export interface DeltaRequest {
   readonly typeUrl: string;
   readonly resourceNamesSubscribe: readonly string[];
   readonly resourceNamesUnsubscribe: readonly string[];
-  readonly initialResourceVersions: Readonly<Record<string, string>>;
+  /** Names and versions in turn. */
+  readonly initialResourceVersions: readonly string[];
   readonly responseNonce: string;
   readonly errorDetail?: { readonly message: string; readonly code?: number } | undefined;
 }
@@ -212,19 +213,29 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
     this.types.set(request.typeUrl, state);
     this.#ordered = [...this.types.values()].sort((a, b) => servingRank(a.type) - servingRank(b.type));
     if (state.type === clusterType) this.#goneEndpoints.clear();
-    const claims = Object.entries(request.initialResourceVersions);
     const doubts = this.#doubts.get(state.type) ?? none;
-    if (claims.length > 0 || doubts.size > 0) {
-      const believed = state.type !== endpointType || this.types.has(clusterType);
-      // Without belief the names still count: what the client claims, or may have without a claim, and is gone now is removed.
-      state.claims = new Map(believed ? claims : claims.map(([name]) => [name, '']));
-      for (const name of doubts) state.claims.set(name, '');
-    }
+    const claims = this.#claimsOf(state, request.initialResourceVersions);
     const { onDemand } = this.subscription;
-    if (onDemand?.isAskedFor(state.type) === true) for (const [name] of claims) onDemand.adopt(state.type, name);
-    if (state.type === clusterType && claims.length > 0) this.#isReconnect = true;
+    if (onDemand?.isAskedFor(state.type) === true) for (const name of claims.keys()) onDemand.adopt(state.type, name);
+    if (state.type === clusterType && claims.size > 0) this.#isReconnect = true;
+    for (const name of doubts) claims.set(name, '');
+    if (claims.size > 0) state.claims = claims;
     state.answerDue = request.resourceNamesSubscribe.length > 0 || isWildcardByDefault(state.type);
     return state;
+  }
+
+  #claimsOf(state: DeltaType, claimed: readonly string[]): Map<string, string> {
+    // Without belief the names still count: what the client claims, or may have without a claim, and is gone now is removed.
+    const believed = state.type !== endpointType || this.types.has(clusterType);
+    const claims = new Map<string, string>();
+    for (let i = 0; i < claimed.length; i += 2) {
+      const name = claimed[i] ?? '';
+      const version = claimed[i + 1] ?? '';
+      const resource = this.#view.find(state.type, name);
+      // The table's strings, so that the request's own copies can be freed while the claims wait to be compared.
+      claims.set(resource?.name ?? name, !believed ? '' : resource?.version === version ? resource.version : version);
+    }
+    return claims;
   }
 
   /** The usual first request: the endpoints of all clusters, none of which the client claims to have. Nothing is kept of its names. */

@@ -112,6 +112,16 @@ export class Hub {
     return { parts: this.#byPart.size, follows: this.#follows };
   }
 
+  /** Pumps it in one of the next slices of the event loop, in its turn with the streams that have something to send. */
+  soon(pumped: Pumped): void {
+    this.#fanout.add(pumped);
+  }
+
+  /** What was to be pumped soon is gone. */
+  forget(pumped: Pumped): void {
+    this.#fanout.remove(pumped);
+  }
+
   openDelta(node: ClaimedNode, caller: Caller, wire: Wire): DeltaStream | Refused {
     return this.#open(node, caller, 'delta', (subscription) => new DeltaStream(this.#shared, subscription, caller, wire, this.#ended));
   }

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { connect } from 'node:http2';
-import { create, fromBinary } from '@bufbuild/protobuf';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import {
   credentials,
   makeGenericClientConstructor,
@@ -19,6 +19,7 @@ import {
   type DiscoveryRequest,
 } from '#gen/envoy/service/discovery/v3/discovery_pb.js';
 import { loadServices } from '../wire/services.ts';
+import { shortName } from '../wire/types.ts';
 import { StreamAdmission, type Closed } from './admission.ts';
 import { Hub } from './hub.ts';
 import { createGrpcServer, Listener } from './listener.ts';
@@ -36,6 +37,7 @@ let server: Server;
 let listener: Listener;
 let authenticate: Authenticate;
 let broken = 0;
+let receivedBytes = 0;
 let admission: StreamAdmission;
 let closed: Closed | undefined;
 let accepting = true;
@@ -81,7 +83,8 @@ beforeEach(async () => {
     },
     closeConnection: (peer) => listener.closeConnection(peer),
   });
-  server.addService(services.aggregatedDiscovery, service.handlers);
+  receivedBytes = 0;
+  service.addTo(server, services.aggregatedDiscovery, (bytes) => (receivedBytes += bytes));
   accepting = true;
   const credentials = ServerCredentials.createInsecure();
   listener = await Listener.listen(server, { credentials, host: '127.0.0.1', port: 0, accepts: () => accepting });
@@ -291,4 +294,71 @@ test('a request that is too large', async () => {
     create(DeltaDiscoveryRequestSchema, { node: { id: 'n' }, typeUrl: typeOf('CDS'), resourceNamesSubscribe: ['x'.repeat(5 << 20)] }),
   );
   expect(await statusOf(call)).toMatch(/^8 /);
+});
+
+/** A call whose requests are bytes. */
+function openRaw(method: 'DeltaAggregatedResources' | 'StreamAggregatedResources'): ClientDuplexStream<Uint8Array, Uint8Array> {
+  const { path } = services.aggregatedDiscovery[method];
+  const client = new Client(`127.0.0.1:${listener.port}`, credentials.createInsecure());
+  clients.push(client);
+  const call = client.makeBidiStreamRequest(
+    path,
+    (bytes: Uint8Array) => Buffer.from(bytes),
+    (bytes: Buffer): Uint8Array => bytes,
+  );
+  call.on('error', () => undefined);
+  return call;
+}
+
+test.each(['DeltaAggregatedResources', 'StreamAggregatedResources'] as const)('what is no message ends the call, %s', async (method) => {
+  const first = openRaw(method);
+  first.write(Uint8Array.of(0x0a, 9));
+  expect(await statusOf(first)).toBe('13 Error deserializing request');
+  const second = openRaw(method);
+  const schema = method === 'DeltaAggregatedResources' ? DeltaDiscoveryRequestSchema : DiscoveryRequestSchema;
+  second.write(toBinary(schema, create(schema, { node: { id: 'n' }, typeUrl: typeOf('CDS') })));
+  await new Promise((resolve) => second.once('data', resolve));
+  second.write(Uint8Array.of(0x12, 2, 0xff, 0xff));
+  expect(await statusOf(second)).toBe('13 Error deserializing request');
+  expect(observer.events).toEqual(['connected n-1', 'disconnected n-1 INTERNAL: Error deserializing request']);
+  expect(faults).toEqual([]);
+});
+
+test('requests and the end in one go are answered, one after the other, and then the call ends', async () => {
+  const call = open<DeltaDiscoveryRequest>('DeltaAggregatedResources');
+  const types: string[] = [];
+  call.on('data', (bytes: Uint8Array) => types.push(shortName(fromBinary(DeltaDiscoveryResponseSchema, bytes).typeUrl)));
+  call.write(cds());
+  for (const type of ['LDS', 'VHDS', 'ECDS']) {
+    call.write(create(DeltaDiscoveryRequestSchema, { typeUrl: typeOf(type), resourceNamesSubscribe: ['*'] }));
+  }
+  call.end();
+  expect(await statusOf(call)).toBe('0 OK');
+  expect(types.slice(0, 2)).toEqual(['CDS', 'LDS']);
+  expect(observer.events).toEqual(['connected n-1', 'disconnected n-1 ended by the peer']);
+});
+
+test('of a caller that floods while nothing can be served no more is read than the queue takes, and all of it is served later', async () => {
+  const call = open<DeltaDiscoveryRequest>('DeltaAggregatedResources');
+  call.write(cds());
+  await next(call);
+  source.unsettle();
+  const total = 150;
+  const resourceNamesUnsubscribe = ['x'.repeat(100 * 1024)];
+  for (let i = 0; i < total; i++) {
+    call.write(create(DeltaDiscoveryRequestSchema, { typeUrl: typeOf('EDS'), resourceNamesUnsubscribe }));
+  }
+  await until(() => receivedBytes > 1024 * 1024);
+  // Others come and go meanwhile, so that what could be read would be.
+  for (let i = 0; i < 20; i++) {
+    const other = openRaw('DeltaAggregatedResources');
+    other.write(Uint8Array.of(0x0a, 9));
+    expect(await statusOf(other)).toBe('13 Error deserializing request');
+  }
+  // A megabyte in the queue, and what is behind it in grpc-js: 16 messages and the window of the stream.
+  expect(receivedBytes).toBeLessThan(4 * 1024 * 1024);
+  source.flush();
+  call.end();
+  expect(await statusOf(call)).toBe('0 OK');
+  expect(receivedBytes).toBeGreaterThan(total * 100 * 1024);
 });

@@ -1,14 +1,16 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { status, type ServerDuplexStream, type UntypedServiceImplementation } from '@grpc/grpc-js';
+import { status, type Server, type ServerDuplexStream } from '@grpc/grpc-js';
 import { credentialsOf } from '../identity/grpc.ts';
 import type { CallCredentials } from '../identity/proof.ts';
-import type { DeltaDiscoveryRequest, DiscoveryRequest } from '#gen/envoy/service/discovery/v3/discovery_pb.js';
+import { decodeDeltaRequest, decodeSotwRequest, type DeltaRequestFields, type SotwRequestFields } from '../wire/discovery-request.ts';
 import type { Joined } from '../wire/join.ts';
+import type { Services } from '../wire/services.ts';
 import type { StreamAdmission } from './admission.ts';
 import { claimedNode } from './claimed-node.ts';
 import { DebugSession, isDebugType, type DebugDesk } from './debug.ts';
 import type { Form } from './encoder.ts';
 import type { Hub, Refused } from './hub.ts';
+import { RequestQueue } from './request-queue.ts';
 import type { Caller, ClaimedNode, StreamObserver } from './source.ts';
 import { faultDetails, type EndCode, type Stream, type Wire } from './stream.ts';
 
@@ -42,7 +44,7 @@ export interface DiscoveryServiceOptions {
   readonly closeConnection: (peer: string) => void;
 }
 
-/** Implements AggregatedDiscoveryService over grpc-js. Requests come decoded, responses leave as bytes: see wire/services.ts. */
+/** Implements AggregatedDiscoveryService over grpc-js. Requests come as bytes and are decoded when they are served; responses leave as bytes. */
 export class DiscoveryService {
   readonly #options: DiscoveryServiceOptions;
 
@@ -50,26 +52,36 @@ export class DiscoveryService {
     this.#options = options;
   }
 
-  /** For `Server.addService`. */
-  get handlers(): UntypedServiceImplementation {
-    return {
-      DeltaAggregatedResources: (call: ServerDuplexStream<DeltaDiscoveryRequest, Joined>) => {
-        const open: Open<DeltaDiscoveryRequest> = (node, caller, wire) => this.#options.hub.openDelta(node, caller, wire);
-        this.#serve(call, open, 'delta', (request) => request.resourceNamesSubscribe);
-      },
-      StreamAggregatedResources: (call: ServerDuplexStream<DiscoveryRequest, Joined>) => {
-        const open: Open<DiscoveryRequest> = (node, caller, wire) => this.#options.hub.openSotw(node, caller, wire);
-        this.#serve(call, open, 'sotw', (request) => request.resourceNames);
-      },
+  /** `received` is told the size of each request. */
+  addTo(server: Server, service: Services['aggregatedDiscovery'], received: (bytes: number) => void = () => undefined): void {
+    const requestDeserialize = (bytes: Buffer): Buffer => {
+      received(bytes.byteLength);
+      return bytes;
     };
+    const { DeltaAggregatedResources: delta, StreamAggregatedResources: sotw } = service;
+    const { hub } = this.#options;
+    server.addService(
+      { DeltaAggregatedResources: { ...delta, requestDeserialize }, StreamAggregatedResources: { ...sotw, requestDeserialize } },
+      {
+        DeltaAggregatedResources: (call: Call) =>
+          this.#serve<DeltaRequestFields>(call, {
+            form: 'delta',
+            decode: decodeDeltaRequest,
+            open: (node, caller, wire) => hub.openDelta(node, caller, wire),
+            namesOf: (request) => request.resourceNamesSubscribe,
+          }),
+        StreamAggregatedResources: (call: Call) =>
+          this.#serve<SotwRequestFields>(call, {
+            form: 'sotw',
+            decode: decodeSotwRequest,
+            open: (node, caller, wire) => hub.openSotw(node, caller, wire),
+            namesOf: (request) => request.resourceNames,
+          }),
+      },
+    );
   }
 
-  #serve<Request extends { readonly typeUrl: string; readonly node?: DiscoveryRequest['node'] }>(
-    call: ServerDuplexStream<Request, Joined>,
-    open: Open<Request>,
-    form: Form,
-    namesOf: (request: Request) => readonly string[],
-  ): void {
+  #serve<Request extends DeltaRequestFields | SotwRequestFields>(call: Call, { form, decode, open, namesOf }: Method<Request>): void {
     const { admission, firstRequestMs = 10_000, observer, authenticate, secure, hub } = this.#options;
     const wire = new CallWire(call, this.#options);
     // Without a listener an error of one call would end the process.
@@ -80,7 +92,7 @@ export class DiscoveryService {
       return;
     }
     const anonymous: Caller = { address: call.getPeer(), secure };
-    let stream: (Stream & { receive(request: Request): void }) | undefined;
+    let stream: RequestTaker<Request> | undefined;
     const firstRequest = setTimeout(
       () => wire.end('DEADLINE_EXCEEDED', `no request within ${firstRequestMs} ms`),
       entered + firstRequestMs,
@@ -90,6 +102,8 @@ export class DiscoveryService {
       admission.leave();
       turn.abort();
       clearTimeout(firstRequest);
+      queue.close();
+      hub.forget(queue);
       stream?.disconnected('closed by the peer');
     });
     const refuse = (code: EndCode, node: ClaimedNode | undefined, caller: Caller, reason: string): void => {
@@ -97,8 +111,7 @@ export class DiscoveryService {
       observer.refused(node, caller, reason);
       wire.end(code, reason);
     };
-    const begin = ({ caller, validForMs }: Authenticated, request: Request): void => {
-      clearTimeout(firstRequest);
+    const begin = ({ caller, validForMs }: Authenticated, request: Request, accepted: () => void): void => {
       const node = claimedNode(request.node);
       if (typeof node === 'string') {
         refuse('INVALID_ARGUMENT', undefined, caller, node);
@@ -111,11 +124,10 @@ export class DiscoveryService {
       }
       stream = opened;
       if (validForMs !== undefined) opened.expireIn(validForMs);
-      opened.receive(request);
+      opened.receive(request, accepted);
     };
     let debug: DebugSession | undefined;
     const ask = ({ caller, validForMs = Infinity }: Authenticated, request: Request): void => {
-      clearTimeout(firstRequest);
       const { desk } = this.#options;
       if (desk === undefined) {
         wire.end('INVALID_ARGUMENT', 'debug types are not answered here');
@@ -131,6 +143,39 @@ export class DiscoveryService {
       }
       debug.receive(request.typeUrl, namesOf(request));
     };
+    let proven: Authenticated | undefined;
+    const end = (code: EndCode, details: string): void => {
+      if (stream === undefined) wire.end(code, details);
+      else stream.end(code, details);
+    };
+    const serve = (message: Uint8Array, accepted: () => void): void => {
+      if (wire.ended || proven === undefined) return;
+      let request: Request;
+      try {
+        request = decode(message);
+      } catch {
+        // In the words of grpc-js.
+        end('INTERNAL', 'Error deserializing request');
+        return;
+      }
+      try {
+        if (isDebugType(request.typeUrl)) {
+          ask(proven, request);
+          accepted();
+        } else if (stream === undefined) begin(proven, request, accepted);
+        else stream.receive(request, accepted);
+      } catch (error) {
+        // Thrown on, it would end the process: one caller, all streams.
+        hub.onFault(error);
+        end('INTERNAL', faultDetails);
+      }
+    };
+    const ended = (): void => {
+      stream?.disconnected('ended by the peer');
+      if (debug === undefined) wire.finish();
+      else debug.whenDone(() => wire.finish());
+    };
+    const queue = new RequestQueue({ source: call, soon: (due) => hub.soon(due), serve, ended });
     const authenticated = async (): Promise<Authenticated | Refused> => {
       if (entered > 0) await delay(entered, undefined, { signal: turn.signal });
       return authenticate(credentialsOf(call, secure));
@@ -142,24 +187,12 @@ export class DiscoveryService {
           refuse('UNAUTHENTICATED', undefined, anonymous, result.refused);
           return;
         }
-        call.on('data', (request: Request) => {
-          if (wire.ended) return;
-          try {
-            if (isDebugType(request.typeUrl)) ask(result, request);
-            else if (stream === undefined) begin(result, request);
-            else stream.receive(request);
-          } catch (error) {
-            // Thrown on, it would end the process: one caller, all streams.
-            hub.onFault(error);
-            if (stream === undefined) wire.end('INTERNAL', faultDetails);
-            else stream.end('INTERNAL', faultDetails);
-          }
+        proven = result;
+        call.on('data', (message: Buffer) => {
+          clearTimeout(firstRequest);
+          if (!wire.ended) queue.receive(message);
         });
-        call.once('end', () => {
-          stream?.disconnected('ended by the peer');
-          if (debug === undefined) wire.finish();
-          else debug.whenDone(() => wire.finish());
-        });
+        call.once('end', () => queue.end());
       },
       (error: unknown) => {
         if (!turn.signal.aborted)
@@ -174,7 +207,19 @@ export class DiscoveryService {
   }
 }
 
-type Open<Request> = (node: ClaimedNode, caller: Caller, wire: Wire) => (Stream & { receive(request: Request): void }) | Refused;
+/** Requests are bytes. */
+type Call = ServerDuplexStream<Buffer, Joined>;
+
+type RequestTaker<Request> = Stream & { receive(request: Request, accepted: () => void): void };
+
+/** One of the two forms of ADS. */
+interface Method<Request> {
+  readonly form: Form;
+  /** Throws when the bytes are no such message. */
+  readonly decode: (message: Uint8Array) => Request;
+  readonly open: (node: ClaimedNode, caller: Caller, wire: Wire) => RequestTaker<Request> | Refused;
+  readonly namesOf: (request: Request) => readonly string[];
+}
 
 type Connection = Pick<DiscoveryServiceOptions, 'breakConnection' | 'closeConnection' | 'endGraceMs'>;
 

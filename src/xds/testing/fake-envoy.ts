@@ -112,7 +112,7 @@ export class FakeEnvoy {
       typeUrl: type,
       resourceNamesSubscribe: [name],
       resourceNamesUnsubscribe: [],
-      initialResourceVersions: {},
+      initialResourceVersions: [],
       responseNonce: '',
     });
   }
@@ -174,7 +174,7 @@ export class FakeEnvoy {
       typeUrl: type,
       resourceNamesSubscribe: [],
       resourceNamesUnsubscribe: [],
-      initialResourceVersions: {},
+      initialResourceVersions: [],
       responseNonce: nonce,
       ...(error !== undefined && { errorDetail: { message: error } }),
     };
@@ -289,7 +289,7 @@ export class FakeEnvoy {
       typeUrl: type,
       resourceNamesSubscribe: added,
       resourceNamesUnsubscribe: dropped,
-      initialResourceVersions: {},
+      initialResourceVersions: [],
       responseNonce: '',
     });
   }
@@ -304,7 +304,7 @@ export class FakeEnvoy {
       typeUrl: type,
       resourceNamesSubscribe: names,
       resourceNamesUnsubscribe: [],
-      initialResourceVersions: Object.fromEntries(this.#claimsOf(type)),
+      initialResourceVersions: [...this.#claimsOf(type)].flat(),
       responseNonce: '',
     });
   }

@@ -146,7 +146,7 @@ export class DeltaClient {
       typeUrl: typeOf(type),
       resourceNamesSubscribe: sub,
       resourceNamesUnsubscribe: unsub,
-      initialResourceVersions: claims,
+      initialResourceVersions: Object.entries(claims).flat(),
       responseNonce: nonce,
       ...(error !== undefined && { errorDetail: { message: error } }),
     };

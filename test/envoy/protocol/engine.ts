@@ -161,7 +161,7 @@ export class Replica implements AsyncDisposable {
       breakConnection: (peer) => void listening.then((listener) => listener.breakConnection(peer)),
       closeConnection: (peer) => void listening.then((listener) => listener.closeConnection(peer)),
     });
-    server.addService(services.aggregatedDiscovery, service.handlers);
+    service.addTo(server, services.aggregatedDiscovery);
     const listener = await Listener.listen(server, { credentials: ServerCredentials.createInsecure(), host: '127.0.0.1', port });
     resolve(listener);
     return new Replica(hub, server, listener, recorder);
