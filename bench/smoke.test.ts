@@ -1,8 +1,9 @@
 /** The bench itself, small: every scenario, in both protocols, and what makes it fail. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import { Discovery } from '../test/envoy/harness/discovery.ts';
 import { parseBudget } from './report/budget.ts';
 import { scenarioNames } from './scenarios/scenarios.ts';
 import { runBench } from './testing/bench.ts';
@@ -51,6 +52,42 @@ test('replicas share the proxies, and a change reaches those of all', { timeout:
   expect(endpoint?.receipts.failures).toBe(0);
   expect(endpoint?.received.messages).toBe(3);
 });
+
+test(
+  'running servers are measured one after the other, while the others stand still, and are compared',
+  { timeout: patience },
+  async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'mizzen-bench-targets-'));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const config = join(folder, 'mesh');
+    mkdirSync(config);
+    const start = (name: string): Promise<Discovery> =>
+      Discovery.start({ config, state: join(folder, 'state'), log: join(folder, `${name}.log`), flags: ['--log-level', 'warn'] });
+    await using first = await start('first');
+    await using second = await start('second');
+    const targets = [first, second].flatMap(({ addresses: { address, grpc, adminAddress, monitoring }, pid }, i) => {
+      return ['--target', `m${i}=${address}:${grpc},${pid},metrics=http://${adminAddress}:${monitoring}/metrics`];
+    });
+    const { report, status, errors } = await runBench(
+      ...small,
+      ...['--scenario', 'endpoint', '--folder', config, ...targets, '--alone', '--quiet-ms', '50', '--no-calibration'],
+    );
+    expect(errors).not.toContain('bench:');
+    expect(status).toBe(0);
+    const results = report.sizes[0]?.targets ?? [];
+    expect(results.map(({ target }) => target)).toEqual(['m0', 'm1']);
+    for (const { scenarios } of results)
+      expect(scenarios.map(({ scenario, receipts, received }) => [scenario, receipts.failures, received.messages > 0])).toEqual([
+        ['connect', 0, true],
+        ['endpoint', 0, true],
+      ]);
+    // Both serve again: nobody stands still after the run.
+    for (const { addresses } of [first, second]) {
+      const answer = await fetch(`http://${addresses.adminAddress}:${addresses.http}/ready`, { signal: AbortSignal.timeout(10_000) });
+      expect(answer.status).toBe(200);
+    }
+  },
+);
 
 test('a run that costs more than its budget names what is worse', { timeout: patience }, async () => {
   const folder = mkdtempSync(join(tmpdir(), 'mizzen-bench-budget-'));
