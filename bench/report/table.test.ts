@@ -9,7 +9,7 @@ import { milliseconds, ratio, sizeOf } from './text.ts';
 test('figures have as many digits as they deserve', () => {
   expect([0.123, 3.21, 32.1, 9999, 12_345].map(milliseconds)).toEqual(['0.12 ms', '3.2 ms', '32 ms', '9999 ms', '12.3 s']);
   expect([120, 1_234_000, 123_400_000].map(sizeOf)).toEqual(['0.1 kB', '1.23 MB', '123 MB']);
-  expect([ratio(3, 2), ratio(3, 0), ratio(undefined, 2)]).toEqual(['1.50x', '-', '-']);
+  expect([ratio(3, 2), ratio(3, 0), ratio(undefined, 2), ratio(-1, 2)]).toEqual(['1.50x', '-', '-', '-']);
 });
 
 test('a row for each scenario; what happened to pushes meanwhile is one of its own; what a real Envoy spent has columns', () => {

@@ -26,6 +26,6 @@ export function sizeOf(bytes: number): string {
 
 /** How many times `value` is `base`; `-` where that says nothing. */
 export function ratio(value: number | undefined, base: number | undefined): string {
-  if (value === undefined || base === undefined || !(base > 0)) return '-';
+  if (value === undefined || base === undefined || value < 0 || !(base > 0)) return '-';
   return `${(value / base).toFixed(2)}x`;
 }
