@@ -217,17 +217,15 @@ export class Snapshot implements ResourceSource, ProblemSource, ConnectionSource
       const beganAtMs = now();
       let turnBeganAtMs = beganAtMs;
       let ms = 0;
-      const settling = this.settle();
+      const settling = this.settle(objects.size > 1 ? objects : undefined);
       let step = settling.next();
       for (; step.done !== true; step = settling.next()) {
         ms += now() - turnBeganAtMs;
         yield;
         turnBeganAtMs = now();
       }
-      const { changed, asked, replanned } = step.value;
+      const { changed, asked, replanned, created, trace } = step.value;
       this.changedObjects = new Set();
-      const created = this.parts.takeCreated();
-      const trace = objects.size > 1 ? new Trace(this.evaluated, objects) : undefined;
       this.evaluated = this.objects.graph.evaluations;
       this.record(objects, changed, replanned, created, trace);
       const atMs = now();
@@ -456,18 +454,22 @@ export class Snapshot implements ResourceSource, ProblemSource, ConnectionSource
     return where === '' ? key : `${key} (${where})`;
   }
 
-  /** `replanned`: those that had another list of parts before. */
-  private *settle(): Generator<
+  /** `replanned`: those that had another list of parts before. `trace`: of what led to the changes, if `traced` are several objects. */
+  private *settle(traced: ReadonlySet<ObjectKey> | undefined): Generator<
     void,
     {
       readonly changed: Changed;
       readonly asked: ReadonlyMap<SnapshotPart, ReadonlySet<TypeUrl>>;
       readonly replanned: readonly Connection[];
+      readonly created: ReadonlySet<SnapshotPart>;
+      readonly trace: Trace | undefined;
     }
   > {
     const changed: Changed = new Map();
     const asked = new Map<SnapshotPart, ReadonlySet<TypeUrl>>();
     const moved: Connection[] = [];
+    let created: ReadonlySet<SnapshotPart>;
+    let trace: Trace | undefined;
     if (this.flushing) throw new Error('flush within a flush');
     this.flushing = true;
     try {
@@ -500,12 +502,32 @@ export class Snapshot implements ResourceSource, ProblemSource, ConnectionSource
       }
       if (changed.size > 0) this.generation++;
       for (const part of this.askedAgain(changed, replanned)) asked.set(part, part.commit());
+      created = this.parts.takeCreated();
+      if (traced !== undefined && this.options.now !== undefined) {
+        trace = new Trace(this.evaluated, traced);
+        yield* this.follow(trace, changed, created);
+      }
       this.flushing = false;
       for (const connection of replanned) connection.replanned();
     } finally {
       this.flushing = false;
     }
-    return { changed, asked, replanned: moved };
+    return { changed, asked, replanned: moved, created, trace };
+  }
+
+  /** Asks of the trace what `record` and `report` will, while there are turns: it keeps its answers. */
+  private *follow(trace: Trace, changed: Changed, created: ReadonlySet<SnapshotPart>): Generator<void, void> {
+    for (const [part, types] of changed) {
+      if (created.has(part) || !this.parts.has(part)) continue;
+      for (const type of types) {
+        const table = part.table(type);
+        for (const name of table?.lastStep ?? []) {
+          if (this.pause()) yield;
+          table?.trace(name, trace);
+        }
+      }
+    }
+    if (this.pause()) yield;
   }
 
   /** Brings what was asked for up to date with what has changed. Returns the parts that may have something to commit. */

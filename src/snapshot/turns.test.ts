@@ -1,6 +1,7 @@
 import { describe, expect, it, vi } from 'vitest';
 import type { ConfigObject } from '../apis/object.ts';
 import type { Snapshot } from './snapshot.ts';
+import { ResourceTable } from './table.ts';
 import { nodeOf, openProxy, resources, snapshotOf } from './testing/snapshots.ts';
 
 const services = 40;
@@ -28,10 +29,10 @@ interface Rig {
 }
 
 /** A clock that shows a millisecond more each time it is read: a turn is over after a few entries. */
-function rig(objects: readonly ConfigObject[], onFault?: Parameters<typeof snapshotOf>[1]): Rig {
+function rig(objects: readonly ConfigObject[], onFault?: Parameters<typeof snapshotOf>[1], now?: () => number): Rig {
   const later: (() => void)[] = [];
   let ms = 0;
-  const snapshot = snapshotOf(objects, onFault, undefined, undefined, undefined, undefined, {
+  const snapshot = snapshotOf(objects, onFault, undefined, undefined, now, undefined, {
     now: () => ms++,
     later: (task) => later.push(task),
     longestMs: 5,
@@ -62,6 +63,30 @@ describe('a translation in turns', () => {
     expect(await finish()).toBeGreaterThan(20);
     expect([snapshot.settled, proxy.placed, placed]).toEqual([true, true, 1]);
     expect(resources(proxy.parts)).toEqual(atOnce(all()));
+  });
+
+  it('finds out in turns too which of many objects led to what', async () => {
+    const { snapshot, turn } = rig(all(), undefined, () => 0);
+    openProxy(snapshot, nodeOf('client', 'shop'));
+    while (await turn());
+    let inTurn = 0;
+    const turns: number[] = [];
+    const original = ResourceTable.prototype.trace;
+    const spy = vi.spyOn(ResourceTable.prototype, 'trace').mockImplementation(function trace(this: ResourceTable, ...asked) {
+      if (!snapshot.settled) inTurn++;
+      return original.apply(this, asked);
+    });
+    for (const changed of all(9001)) snapshot.objects.put(changed);
+    const flushed = snapshot.flushInTurns();
+    while (await turn()) {
+      turns.push(inTurn);
+      inTurn = 0;
+    }
+    await flushed;
+    spy.mockRestore();
+    // Clusters, endpoints and virtual hosts of the services.
+    expect(turns.reduce((a, b) => a + b)).toBeGreaterThanOrEqual(3 * services);
+    expect(Math.max(...turns)).toBeLessThanOrEqual(5);
   });
 
   it('shows what comes meanwhile with the next one, and nothing in between', async () => {

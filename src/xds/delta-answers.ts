@@ -1,6 +1,6 @@
 import { clusterType, endpointType } from '../wire/types.ts';
 import type { DeltaType, OwnFrame, ResponseContent } from './delta-type.ts';
-import { deltaFrame, emptyLoadAssignment, type Encoder, type Step } from './encoder.ts';
+import { deltaFrame, type Encoder, type Step } from './encoder.ts';
 import type { Change, PartsView, Pointers } from './view.ts';
 import type { EncodedResource } from '../wire/resource.ts';
 
@@ -32,8 +32,15 @@ export function firstAnswer(state: DeltaType, at: Standpoint): Draft {
     return { steps, own: [], removed: [...state.owed].filter((name) => at.view.find(type, name) === undefined), later: [], pointers };
   }
   const names = new Set<string>();
-  for (const resource of at.view.resources(type)) if (claims?.get(resource.name) !== resource.version) names.add(resource.name);
-  for (const name of claims?.keys() ?? []) if (at.view.find(type, name) === undefined) names.add(name);
+  let claimed = 0;
+  for (const resource of at.view.resources(type)) {
+    const version = claims?.get(resource.name);
+    if (version !== undefined) claimed++;
+    if (version !== resource.version) names.add(resource.name);
+  }
+  // The usual claims are of what is there.
+  if (claims !== undefined && claimed < claims.size)
+    for (const name of claims.keys()) if (at.view.find(type, name) === undefined) names.add(name);
   return decide(state, at, [], names, pointers);
 }
 
@@ -104,7 +111,7 @@ function decideEndpointsGone(state: DeltaType, at: Standpoint, name: string, own
   const clusters = at.clusters;
   const asked = state.owed.has(name);
   if (asked || (clusters !== undefined && at.view.find(clusterType, name) !== undefined && state.selection.has(name))) {
-    own.push(ownFrame(state, at.encoder, emptyLoadAssignment(name)));
+    own.push(ownFrame(state, at.encoder, at.encoder.emptyLoadAssignment(name)));
   } else if (clusters === undefined) removed.push(name);
 }
 

@@ -11,7 +11,7 @@ import {
   type OwnFrame,
   type ResponseContent,
 } from './delta-type.ts';
-import { deltaFrame, emptyLoadAssignment, routeOf } from './encoder.ts';
+import { deltaFrame, routeOf } from './encoder.ts';
 import { refusalText } from './refusal-text.ts';
 import { maxTypes, RequestStream } from './request-stream.ts';
 import type { Doubts, Stream, StreamShared, Wire } from './stream.ts';
@@ -526,7 +526,7 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
         const resource = this.#view.find(state.type, name);
         if (resource !== undefined) own.push({ resource, frame: deltaFrame(state.type, resource, `${resource.version}~${mark}`) });
         else if (state.type === clusterType) this.#removals.add(name, this.shared.now());
-        else if (state.type === endpointType) own.push(ownFrame(state, this.shared.encoder, emptyLoadAssignment(name)));
+        else if (state.type === endpointType) own.push(ownFrame(state, this.shared.encoder, this.shared.encoder.emptyLoadAssignment(name)));
         else removed.push(name);
       }
       const content = { steps: [], own, removed };

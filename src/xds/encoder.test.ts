@@ -1,7 +1,7 @@
 import { runInNewContext } from 'node:vm';
 import { setFlagsFromString } from 'node:v8';
 import { expect, test } from 'vitest';
-import { clusterType } from '../wire/types.ts';
+import { clusterType, endpointType } from '../wire/types.ts';
 import type { EncodedResource } from '../wire/resource.ts';
 import { Encoder, type Step } from './encoder.ts';
 import type { Table } from './source.ts';
@@ -77,4 +77,16 @@ test('bytes of earlier versions are not kept, although the table knows the steps
   // The present one in both forms.
   expect(new Set(kept.map((ref) => ref.deref()).filter((step) => step !== undefined)).size).toBeLessThanOrEqual(2);
   expect(table.steps).toHaveLength(20);
+});
+
+test('empty endpoints of a name are encoded once for all streams, and clients do not choose how many are kept', () => {
+  const encoder = new Encoder();
+  const first = encoder.emptyLoadAssignment('a');
+  expect(new TextDecoder().decode(first.bytes)).toBe('\n\u0001a');
+  expect(encoder.emptyLoadAssignment('a')).toBe(first);
+  expect(encoder.frame(endpointType, encoder.emptyLoadAssignment('a'))).toBe(encoder.frame(endpointType, first));
+  const long = 'x'.repeat(513);
+  expect(encoder.emptyLoadAssignment(long)).not.toBe(encoder.emptyLoadAssignment(long));
+  for (let i = 0; i < 4096; i++) encoder.emptyLoadAssignment(`other-${i}`);
+  expect(encoder.emptyLoadAssignment('a')).not.toBe(first);
 });

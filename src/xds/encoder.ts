@@ -34,6 +34,8 @@ export class Encoder {
   readonly #mergedHosts = new WeakMap<Table, Map<string, MergedHosts>>();
   /** Of resources that streams get one by one, as with the endpoints of a changed cluster. */
   readonly #frames = new WeakMap<EncodedResource, Uint8Array>();
+  /** By name; what many proxies ask for together when clusters go, or come before their endpoints. */
+  readonly #empty = new Map<string, EncodedResource>();
   readonly #maxCachedBytes: number;
   #cachedBytes = 0;
 
@@ -46,6 +48,20 @@ export class Encoder {
     let frame = this.#frames.get(resource);
     if (frame === undefined) this.#frames.set(resource, (frame = deltaFrame(type, resource)));
     return frame;
+  }
+
+  /**
+   * Envoy ignores the removal of a ClusterLoadAssignment and goes on using its endpoints: this is what it needs in place of one. The same object for the same
+   * name, as long as not too many are asked for.
+   */
+  emptyLoadAssignment(name: string): EncodedResource {
+    let empty = this.#empty.get(name);
+    if (empty !== undefined) return empty;
+    empty = { name, version: 'empty', bytes: stringField(1, name) };
+    if (name.length > maxEmptyNameLength) return empty;
+    if (this.#empty.size >= maxEmpty) this.#empty.clear();
+    this.#empty.set(name, empty);
+    return empty;
   }
 
   /** What `names` are now in `table`. `names` must be an object of `table.changedSince`. */
@@ -128,6 +144,10 @@ export class Encoder {
   }
 }
 
+/** Clients choose the names. */
+const maxEmpty = 4096;
+const maxEmptyNameLength = 512;
+
 /**
  * Steps to a table's present version, by the identity of their set of names. One is kept from the second stream on that asks for it: what one workload alone
  * has, such as its inbound listener, is large, and nobody asks again.
@@ -160,11 +180,6 @@ export function deltaFrame(type: TypeUrl, resource: EncodedResource, version: st
 
 function frame(form: Form, type: TypeUrl, resource: EncodedResource): Uint8Array {
   return form === 'delta' ? deltaFrame(type, resource) : sotwResource(type, resource.bytes);
-}
-
-/** Envoy ignores the removal of a ClusterLoadAssignment and goes on using its endpoints: this is what it needs in place of one. */
-export function emptyLoadAssignment(name: string): EncodedResource {
-  return { name, version: 'empty', bytes: stringField(1, name) };
 }
 
 /** The route table that a virtual host `<table>/<host>` belongs to. Neither part has a slash. */

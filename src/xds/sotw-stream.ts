@@ -1,7 +1,7 @@
 import { sotwResource } from '../wire/join.ts';
 import { clusterType, endpointType, listenerType, nameTableType, routeType, virtualHostType } from '../wire/types.ts';
 import { answersWithNothing, isReport, isWildcardByDefault, servingRank } from './delta-type.ts';
-import { emptyLoadAssignment, routeOf } from './encoder.ts';
+import { routeOf } from './encoder.ts';
 import { suspectsIn } from './repair.ts';
 import { SotwType } from './sotw-type.ts';
 import { refusalText } from './refusal-text.ts';
@@ -286,7 +286,8 @@ export class SotwStream extends RequestStream<SotwRequest> {
     for (const name of state.due ? state.names : state.dueNames) {
       const resource = this.#view.find(state.type, name);
       if (resource !== undefined) found = resources.push(resource);
-      else if (state.type === endpointType && (state.asked.has(name) || !this.#isToGo(name))) resources.push(emptyLoadAssignment(name));
+      else if (state.type === endpointType && (state.asked.has(name) || !this.#isToGo(name)))
+        resources.push(this.shared.encoder.emptyLoadAssignment(name));
     }
     // The usual first request for endpoints: those of all clusters.
     return found === resources.length && found === this.#sizeOf(state.type) ? this.#all(state, resources) : this.#some(state, resources);
