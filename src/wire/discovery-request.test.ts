@@ -44,6 +44,10 @@ test('state of the world: what the generated schema reads', () => {
   expect(decodeSotwRequest(bytes)).toEqual(ofSotw(fromBinary(DiscoveryRequestSchema, bytes)));
 });
 
+test('a version that is not read must be a text all the same', () => {
+  expect(attempt(() => decodeSotwRequest(field(1, Uint8Array.of(0xff))))).toBeUndefined();
+});
+
 test('claims are names and versions in turn, also of half an entry', () => {
   const entry = (...fields: readonly Uint8Array[]): Uint8Array => field(5, concat(...fields));
   const [a, b] = [field(1, utf8.encode('a')), field(2, utf8.encode('b'))];

@@ -60,7 +60,9 @@ export function decodeSotwRequest(bytes: Uint8Array): SotwRequestFields {
   let responseNonce = '';
   let errorDetail: Status | undefined;
   for (let number = fields.next(bytes.length); number !== 0; number = fields.next(bytes.length)) {
-    if (number === 2) node = fields.message(NodeSchema, node);
+    // The version that it has is known by the nonce.
+    if (number === 1) fields.text();
+    else if (number === 2) node = fields.message(NodeSchema, node);
     else if (number === 3) resourceNames.push(fields.text());
     else if (number === 4) typeUrl = fields.text();
     else if (number === 5) responseNonce = fields.text();
