@@ -9,6 +9,8 @@ export interface FanoutOptions {
   readonly later: (task: () => void) => void;
   /** Longest run between two looks at the sockets. Default 8. */
   readonly sliceMs?: number;
+  /** Bytes of messages written, after which a slice ends too. Default 4 MiB. */
+  readonly sliceBytes?: number;
 }
 
 /** Streams with something to send. They are served in slices, so that keepalives and ACKs of others are read while thousands are written. */
@@ -16,6 +18,8 @@ export class Fanout {
   readonly #options: FanoutOptions;
   readonly #due = new Set<Pumped>();
   #scheduled = false;
+  /** Written since the slice began. */
+  #bytes = 0;
 
   constructor(options: FanoutOptions) {
     this.#options = options;
@@ -40,6 +44,14 @@ export class Fanout {
     this.#due.delete(stream);
   }
 
+  /**
+   * Told of each message: HTTP/2 hands it to the kernel after the slice and in the same turn of the event loop, all of it where the socket takes it, at about
+   * 2.5 ns a byte.
+   */
+  wrote(bytes: number): void {
+    this.#bytes += bytes;
+  }
+
   #schedule(): void {
     if (this.#scheduled || this.#due.size === 0) return;
     this.#scheduled = true;
@@ -50,12 +62,13 @@ export class Fanout {
   }
 
   #slice(): void {
-    const { now, sliceMs = 8 } = this.#options;
+    const { now, sliceMs = 8, sliceBytes = 4 * 1024 * 1024 } = this.#options;
     const end = now() + sliceMs;
+    this.#bytes = 0;
     for (const stream of this.#due) {
       this.#due.delete(stream);
       stream.pump();
-      if (now() >= end) break;
+      if (this.#bytes >= sliceBytes || now() >= end) break;
     }
     this.#schedule();
   }

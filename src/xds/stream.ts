@@ -324,6 +324,7 @@ export abstract class Stream implements TrackedStream, Waiter, Pumped {
       this.#giveBack(taken);
       if (!wasWritable && this.writable) this.shared.fanout.add(this);
     });
+    this.shared.fanout.wrote(bytes);
     const writtenByMs = now();
     meter.built(type, writtenByMs - this.#workSinceMs);
     this.#workSinceMs = writtenByMs;
