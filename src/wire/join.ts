@@ -108,9 +108,24 @@ export function deltaResponse(parts: DeltaResponseParts): Uint8Array<ArrayBuffer
   );
 }
 
+/** As `deltaResource`, in pieces: nothing of `pieces` is copied. */
+export function deltaResourceByReference(name: string, version: string, typeUrl: string, pieces: Pieces): Pieces {
+  const resource = inField(resourceFields.resource, any(typeUrl, pieces));
+  return inField(deltaResponseFields.resources, [
+    stringField(resourceFields.version, version),
+    ...resource,
+    stringField(resourceFields.name, name),
+  ]);
+}
+
 /** An entry of DiscoveryResponse.resources with its tag and length, ready for sotwResponse. `pieces`: the encoded resource. */
 export function sotwResource(typeUrl: string, ...pieces: Pieces): Uint8Array<ArrayBuffer> {
   return field(responseFields.resources, ...any(typeUrl, pieces));
+}
+
+/** As `sotwResource`, in pieces: nothing of `pieces` is copied. */
+export function sotwResourceByReference(typeUrl: string, pieces: Pieces): Pieces {
+  return inField(responseFields.resources, any(typeUrl, pieces));
 }
 
 /** A resource without a name in a response of either form, in pieces: nothing of `pieces`, the encoded resource, is copied. */
@@ -180,7 +195,7 @@ function controlPlane(fieldNumber: number, identifier: string | undefined): Uint
   return identifier === undefined ? empty : field(fieldNumber, stringField(controlPlaneFields.identifier, identifier));
 }
 
-function totalLength(pieces: Pieces): number {
+export function totalLength(pieces: Pieces): number {
   let length = 0;
   for (const piece of pieces) length += piece.byteLength;
   return length;

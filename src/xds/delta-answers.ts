@@ -1,3 +1,4 @@
+import { totalLength } from '../wire/join.ts';
 import { clusterType, endpointType } from '../wire/types.ts';
 import type { DeltaType, OwnFrame, ResponseContent } from './delta-type.ts';
 import { deltaFrame, type Encoder, type Step } from './encoder.ts';
@@ -102,8 +103,8 @@ function isUnknown(state: DeltaType, at: Standpoint, name: string): boolean {
 /** A resource as this client alone gets it. */
 export function ownFrame(state: DeltaType, encoder: Encoder, resource: EncodedResource): OwnFrame {
   const mark = state.marks.get(resource.name);
-  if (mark === undefined) return { resource, frame: encoder.frame(state.type, resource) };
-  return { resource, frame: deltaFrame(state.type, resource, `${resource.version}~${mark}`) };
+  if (mark === undefined) return { resource, frames: encoder.frame(state.type, resource) };
+  return { resource, frames: deltaFrame(state.type, resource, `${resource.version}~${mark}`) };
 }
 
 /** A cluster waits for its endpoints without end, and ignores their removal: it gets an empty list. */
@@ -118,8 +119,8 @@ function decideEndpointsGone(state: DeltaType, at: Standpoint, name: string, own
 /** An upper bound of its encoding. */
 export function sizeOf(content: ResponseContent): number {
   let bytes = 128;
-  for (const step of content.steps) bytes += step.frames.byteLength;
-  for (const own of content.own) bytes += own.frame.byteLength;
+  for (const step of content.steps) bytes += step.byteLength;
+  for (const own of content.own) bytes += totalLength(own.frames);
   for (const name of content.removed) bytes += name.length + 2;
   return bytes;
 }

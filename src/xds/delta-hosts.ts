@@ -164,7 +164,7 @@ export class DeltaHosts {
       if (resource === undefined) continue;
       // What is under way may come before the table does, and is due again then.
       if (state.repair.excludes(name)) state.repair.changed(name, resource.version);
-      else own.push({ resource, frame: encoder.frame(virtualHostType, resource) });
+      else own.push({ resource, frames: encoder.frame(virtualHostType, resource) });
     }
     if (own.length === 0 && removed.size === 0) removed.add(`${route}/-`);
     return { steps: [], own, removed: [...removed] };
@@ -178,7 +178,7 @@ export class DeltaHosts {
       if (state.repair?.excludes(name) === true) {
         if (state.repair.changed(name, resource?.version) === 'remove') removed.push(name);
       } else if (resource === undefined) removed.push(name);
-      else own.push({ resource, frame: encoder.frame(virtualHostType, resource) });
+      else own.push({ resource, frames: encoder.frame(virtualHostType, resource) });
     }
     return { steps: [], own, removed };
   }

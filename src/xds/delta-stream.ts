@@ -1,3 +1,4 @@
+import { totalLength } from '../wire/join.ts';
 import { clusterType, endpointType, listenerType, nameTableType, routeType, virtualHostType } from '../wire/types.ts';
 import { ClusterRemovals } from './cluster-removals.ts';
 import { firstAnswer, laterAnswer, ownFrame, sizeOf, type Draft, type Standpoint } from './delta-answers.ts';
@@ -419,7 +420,7 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
   /** `pointers`: what the client has once it accepts this, and all before; undefined where that is no more than before. */
   #send(state: DeltaType, content: ResponseContent, reserved: number, pointers: Pointers | undefined, asked = false): string {
     const nonce = this.nextNonce();
-    const frames = [...content.steps.map((step) => step.frames), ...content.own.map((own) => own.frame)];
+    const frames = [...content.steps.flatMap((step) => step.frames), ...content.own.flatMap((own) => own.frames)];
     const version = this.shared.source.version;
     const message = this.shared.responses.delta.write(state.type, version, nonce, frames, content.removed);
     state.sent(nonce, {
@@ -503,7 +504,7 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
     const pointers = this.#view.pointers(nameTableType);
     const frames = this.shared.nameTables.frames('delta', this.shared.source.version, this.#view);
     if (frames !== undefined) {
-      const steps = frames.map((piece) => ({ frames: piece, resources: [], gone: [] }));
+      const steps = [{ frames, byteLength: totalLength(frames), resources: [], gone: [] }];
       const content = { steps, own: [], removed: [], unnamed: 1 };
       const bytes = sizeOf(content);
       if (!this.reserve(bytes)) return false;
@@ -524,7 +525,7 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
       for (const name of new Set([...group.names, ...group.removed])) {
         if (!this.#isWanted(state, name)) continue;
         const resource = this.#view.find(state.type, name);
-        if (resource !== undefined) own.push({ resource, frame: deltaFrame(state.type, resource, `${resource.version}~${mark}`) });
+        if (resource !== undefined) own.push({ resource, frames: deltaFrame(state.type, resource, `${resource.version}~${mark}`) });
         else if (state.type === clusterType) this.#removals.add(name, this.shared.now());
         else if (state.type === endpointType) own.push(ownFrame(state, this.shared.encoder, this.shared.encoder.emptyLoadAssignment(name)));
         else removed.push(name);

@@ -11,6 +11,7 @@ import {
 import { Repair, type Refused } from './repair.ts';
 import { Selection } from './selection.ts';
 import type { Step } from './encoder.ts';
+import type { Pieces } from '../wire/join.ts';
 import type { EncodedResource } from '../wire/resource.ts';
 import type { TypeStatus, TypeUrl } from './source.ts';
 import type { PartsView, Pointers, Position } from './view.ts';
@@ -18,7 +19,8 @@ import type { PartsView, Pointers, Position } from './view.ts';
 /** A resource that is encoded for one stream alone. */
 export interface OwnFrame {
   readonly resource: EncodedResource;
-  readonly frame: Uint8Array;
+  /** One `resources` field. */
+  readonly frames: Pieces;
 }
 
 export interface ResponseContent {

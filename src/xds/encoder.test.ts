@@ -1,9 +1,10 @@
 import { runInNewContext } from 'node:vm';
 import { setFlagsFromString } from 'node:v8';
 import { expect, test } from 'vitest';
-import { clusterType, endpointType } from '../wire/types.ts';
-import type { EncodedResource } from '../wire/resource.ts';
-import { Encoder, type Step } from './encoder.ts';
+import { Joined } from '../wire/join.ts';
+import { type EncodedResource, SplitResource } from '../wire/resource.ts';
+import { clusterType, endpointType, listenerType } from '../wire/types.ts';
+import { deltaFrame, Encoder, type Step } from './encoder.ts';
 import type { Table } from './source.ts';
 
 /** One resource; each change is a step that the table goes on knowing. */
@@ -44,6 +45,20 @@ class ChangingTable implements Table {
   changedSince(): ReadonlySet<string> | undefined {
     return undefined;
   }
+}
+
+function tableOf(resources: readonly EncodedResource[]): Table {
+  return {
+    version: 1,
+    size: resources.length,
+    hiddenSize: 0,
+    get: (name) => resources.find((resource) => resource.name === name),
+    hides: () => false,
+    hiddenNames: () => [],
+    names: () => resources.map(({ name }) => name).values(),
+    namesUnder: () => [],
+    changedSince: () => undefined,
+  };
 }
 
 function collectGarbage(): void {
@@ -89,4 +104,29 @@ test('empty endpoints of a name are encoded once for all streams, and clients do
   expect(encoder.emptyLoadAssignment(long)).not.toBe(encoder.emptyLoadAssignment(long));
   for (let i = 0; i < 4096; i++) encoder.emptyLoadAssignment(`other-${i}`);
   expect(encoder.emptyLoadAssignment('a')).not.toBe(first);
+});
+
+test('resources in pieces are not copied, and read as any other', () => {
+  const shared = new Uint8Array(20_000).fill(7);
+  const split = new SplitResource('in', 'v1', [Uint8Array.of(1, 2), shared, Uint8Array.of(3)]);
+  const inOne = { name: split.name, version: split.version, bytes: split.bytes };
+  const small = ['a', 'b', 'z'].map((name) => ({ name, version: 'v', bytes: Uint8Array.of(4) }));
+  const [a, b, z] = small as [EncodedResource, EncodedResource, EncodedResource];
+  const encode = (resources: readonly EncodedResource[]) => {
+    const encoder = new Encoder();
+    const table = tableOf(resources);
+    const names = new Set(table.names());
+    return [
+      encoder.step(listenerType, table, names),
+      ...(['delta', 'sotw'] as const).map((form) => encoder.whole(form, listenerType, table)),
+    ];
+  };
+  const steps = encode([a, b, split, z]);
+  for (const [i, step] of encode([a, b, inOne, z]).entries()) {
+    expect(step.frames).toHaveLength(1);
+    expect(steps[i]?.byteLength).toBe(step.byteLength);
+    expect(new Joined(steps[i]?.frames ?? []).toBytes()).toEqual(new Uint8Array(step.frames[0] ?? []));
+  }
+  for (const { frames } of steps) expect(frames.filter((frame) => frame.buffer === shared.buffer)).toEqual([shared]);
+  expect(new Joined(deltaFrame(listenerType, split, 'v2')).toBytes()).toEqual(deltaFrame(listenerType, inOne, 'v2')[0]);
 });

@@ -1,12 +1,25 @@
-import { deltaResource, deltaResourceWithAliases, sotwResource, stringField, vhdsField, virtualHostFields } from '../wire/join.ts';
+import {
+  deltaResource,
+  deltaResourceByReference,
+  deltaResourceWithAliases,
+  type Pieces,
+  sotwResource,
+  sotwResourceByReference,
+  stringField,
+  totalLength,
+  vhdsField,
+  virtualHostFields,
+} from '../wire/join.ts';
 import { routeType, virtualHostType } from '../wire/types.ts';
 import type { EncodedResource } from '../wire/resource.ts';
 import type { Table, TypeUrl } from './source.ts';
 
 /** Resources as they stand in a response, encoded once for every stream that gets them together. */
 export interface Step {
-  /** `resources` fields of a response, joined. */
-  readonly frames: Uint8Array;
+  /** `resources` fields of a response, joined but for resources in pieces. */
+  readonly frames: Pieces;
+  /** Of all frames. */
+  readonly byteLength: number;
   readonly resources: readonly EncodedResource[];
   /** Names that the step took away. */
   readonly gone: readonly string[];
@@ -33,7 +46,7 @@ export class Encoder {
   /** By the topmost table. */
   readonly #mergedHosts = new WeakMap<Table, Map<string, MergedHosts>>();
   /** Of resources that streams get one by one, as with the endpoints of a changed cluster. */
-  readonly #frames = new WeakMap<EncodedResource, Uint8Array>();
+  readonly #frames = new WeakMap<EncodedResource, Pieces>();
   /** By name; what many proxies ask for together when clusters go, or come before their endpoints. */
   readonly #empty = new Map<string, EncodedResource>();
   readonly #maxCachedBytes: number;
@@ -44,7 +57,7 @@ export class Encoder {
   }
 
   /** One resource as a `resources` field of a delta response. */
-  frame(type: TypeUrl, resource: EncodedResource): Uint8Array {
+  frame(type: TypeUrl, resource: EncodedResource): Pieces {
     let frame = this.#frames.get(resource);
     if (frame === undefined) this.#frames.set(resource, (frame = deltaFrame(type, resource)));
     return frame;
@@ -118,12 +131,16 @@ export class Encoder {
       const resource = table.get(name);
       if (resource !== undefined) resources.push(resource);
     }
-    const step = { frames: join(resources.map((resource) => frame(form, type, resource))), resources, gone: [] };
+    const step = stepWith(
+      resources.map((resource) => frame(form, type, resource)),
+      resources,
+      [],
+    );
     const isWanted = this.#askedOnce[form].get(table) === table.version;
     this.#askedOnce[form].set(table, table.version);
-    if (isWanted && step.frames.byteLength <= this.#maxCachedBytes) {
+    if (isWanted && step.byteLength <= this.#maxCachedBytes) {
       cache.set(table, { version: table.version, step });
-      this.#cachedBytes += step.frames.byteLength;
+      this.#cachedBytes += step.byteLength;
       this.#shrink();
     }
     return step;
@@ -140,7 +157,7 @@ export class Encoder {
 
   #forget(cache: Map<Table, unknown>, table: Table, step: Step): void {
     cache.delete(table);
-    this.#cachedBytes -= step.frames.byteLength;
+    this.#cachedBytes -= step.byteLength;
   }
 }
 
@@ -167,7 +184,12 @@ class PresentSteps<T> {
 }
 
 /** One `resources` field. `version` differs from the resource's own where a claim of that version must not be believed later. */
-export function deltaFrame(type: TypeUrl, resource: EncodedResource, version: string = resource.version): Uint8Array {
+export function deltaFrame(type: TypeUrl, resource: EncodedResource, version: string = resource.version): Pieces {
+  if (resource.pieces !== undefined) return deltaResourceByReference(resource.name, version, type, resource.pieces);
+  return [deltaFrameInOne(type, resource, version)];
+}
+
+function deltaFrameInOne(type: TypeUrl, resource: EncodedResource, version: string): Uint8Array {
   if (type === virtualHostType) {
     const { name, aliases, bytes } = resource;
     const nameField = stringField(virtualHostFields.name, name);
@@ -178,8 +200,13 @@ export function deltaFrame(type: TypeUrl, resource: EncodedResource, version: st
   return deltaResource(resource.name, version, type, resource.bytes);
 }
 
-function frame(form: Form, type: TypeUrl, resource: EncodedResource): Uint8Array {
-  return form === 'delta' ? deltaFrame(type, resource) : sotwResource(type, resource.bytes);
+/** The same in a response of the state of the world. */
+export function sotwFrame(type: TypeUrl, resource: EncodedResource): Pieces {
+  return resource.pieces === undefined ? [sotwResource(type, resource.bytes)] : sotwResourceByReference(type, resource.pieces);
+}
+
+function frame(form: Form, type: TypeUrl, resource: EncodedResource): Pieces {
+  return form === 'delta' ? deltaFrame(type, resource) : sotwFrame(type, resource);
 }
 
 /** The route table that a virtual host `<table>/<host>` belongs to. Neither part has a slash. */
@@ -200,7 +227,7 @@ export function byRoute(names: Iterable<string>): Map<string, string[]> {
 }
 
 interface HostsStep extends Step {
-  /** Where each resource ends in `frames`. */
+  /** Where each resource ends in the one frame that there is. */
   readonly ends: readonly number[];
 }
 
@@ -232,21 +259,26 @@ function hostsStep(table: Table, route: string): HostsStep {
   for (const name of table.namesUnder(route)) {
     const resource = table.get(name);
     if (resource === undefined) continue;
-    const bytes = deltaFrame(virtualHostType, resource);
+    const bytes = deltaFrameInOne(virtualHostType, resource, resource.version);
     resources.push(resource);
     frames.push(bytes);
     ends.push((end += bytes.byteLength));
   }
-  return { frames: join(frames), resources, gone: [], ends };
+  return { frames: [join(frames)], byteLength: end, resources, gone: [], ends };
 }
 
 /** `step` in as few pieces as leave out what the tables above it have or hide. */
 function uncovered(step: HostsStep, above: readonly Table[]): Step[] {
-  const { resources, frames, ends } = step;
+  const {
+    resources,
+    frames: [all = none],
+    ends,
+  } = step;
   const runs: Step[] = [];
   const cut = (from: number, to: number): void => {
     if (from === to) return;
-    runs.push({ frames: frames.subarray(ends[from - 1] ?? 0, ends[to - 1]), resources: resources.slice(from, to), gone: [] });
+    const run = all.subarray(ends[from - 1] ?? 0, ends[to - 1]);
+    runs.push({ frames: [run], byteLength: run.byteLength, resources: resources.slice(from, to), gone: [] });
   };
   let from = 0;
   for (const [i, { name }] of resources.entries()) {
@@ -267,7 +299,34 @@ function stepOf(type: TypeUrl, table: Table, names: Iterable<string>): Step {
     if (resource === undefined) gone.push(name);
     else resources.push(resource);
   }
-  return { frames: join(resources.map((resource) => deltaFrame(type, resource))), resources, gone };
+  return stepWith(
+    resources.map((resource) => deltaFrame(type, resource)),
+    resources,
+    gone,
+  );
+}
+
+const none = new Uint8Array(0);
+
+/** `frames`: one for each of `resources`. Those that are not in pieces are joined. */
+function stepWith(frames: readonly Pieces[], resources: readonly EncodedResource[], gone: readonly string[]): Step {
+  const joined: Uint8Array[] = [];
+  let run: Uint8Array[] = [];
+  const endRun = (): void => {
+    if (run.length > 0) joined.push(join(run));
+    run = [];
+  };
+  for (const [i, pieces] of frames.entries()) {
+    const [first] = pieces;
+    if (resources[i]?.pieces === undefined && first !== undefined) {
+      run.push(first);
+      continue;
+    }
+    endRun();
+    joined.push(...pieces);
+  }
+  endRun();
+  return { frames: joined, byteLength: totalLength(joined), resources, gone };
 }
 
 function join(frames: readonly Uint8Array[]): Uint8Array {

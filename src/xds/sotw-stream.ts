@@ -1,7 +1,6 @@
-import { sotwResource } from '../wire/join.ts';
 import { clusterType, endpointType, listenerType, nameTableType, routeType, virtualHostType } from '../wire/types.ts';
 import { answersWithNothing, isReport, isWildcardByDefault, servingRank } from './delta-type.ts';
-import { routeOf } from './encoder.ts';
+import { routeOf, sotwFrame } from './encoder.ts';
 import { suspectsIn } from './repair.ts';
 import { SotwType } from './sotw-type.ts';
 import { refusalText } from './refusal-text.ts';
@@ -304,13 +303,13 @@ export class SotwStream extends RequestStream<SotwRequest> {
   #all(state: SotwType, resources: readonly EncodedResource[]): Draft {
     const tables = state.type === routeType ? undefined : this.#view.disjointTables(state.type);
     if (tables === undefined) return this.#some(state, resources);
-    const frames = tables.map((table) => this.shared.encoder.whole('sotw', state.type, table).frames);
+    const frames = tables.flatMap((table) => this.shared.encoder.whole('sotw', state.type, table).frames);
     return { frames, names: resources.map((resource) => resource.name) };
   }
 
   #some(state: SotwType, resources: readonly EncodedResource[]): Draft {
-    const frames = resources.map((resource) =>
-      state.type === routeType ? this.shared.joinedRoutes.frame(this.#view, resource) : sotwResource(state.type, resource.bytes),
+    const frames = resources.flatMap((resource) =>
+      state.type === routeType ? [this.shared.joinedRoutes.frame(this.#view, resource)] : sotwFrame(state.type, resource),
     );
     return { frames, names: resources.map((resource) => resource.name) };
   }

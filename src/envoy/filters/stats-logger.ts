@@ -38,6 +38,11 @@ export function buildStatsLogger(input: StatsLoggerInput): AccessLog {
   return logger;
 }
 
+/** The encoded configurations of those built so far. Copies of them are most of an inbound listener. */
+export function statsLoggerConfigs(): readonly Uint8Array[] {
+  return [...loggers.values()].flatMap(({ configType }) => (configType.case === undefined ? [] : [configType.value.value]));
+}
+
 /** The four that there are: building and checking one costs more than the rest of an inbound listener. */
 const loggers = new Map<string, AccessLog>();
 

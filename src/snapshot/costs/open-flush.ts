@@ -1,6 +1,7 @@
 /** The figures of one flush while responses may still carry what it has changed, and how they are divided among its objects. */
 import type { ObjectKey } from '../../apis/object.ts';
 import type { Trace } from '../../store/trace.ts';
+import { encodedSize } from '../../wire/resource.ts';
 import type { Part } from '../../xds/source.ts';
 import type { PartChange } from '../part.ts';
 import { noCost, type Cost, type Flush } from './cost.ts';
@@ -92,7 +93,8 @@ export class OpenFlush {
     const ownerless: Share = { resources: 0, bytes: 0, weight: 0 };
     let owners: Map<ObjectKey, Share> | undefined;
     for (const name of change.names) {
-      const bytes = table.get(name)?.bytes.byteLength ?? 0;
+      const resource = table.get(name);
+      const bytes = resource === undefined ? 0 : encodedSize(resource);
       const weight = bytes + name.length;
       give(total, 1, bytes, weight);
       const makers = trace === undefined ? none : (table.trace(name, trace) ?? none);
