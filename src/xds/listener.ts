@@ -1,6 +1,6 @@
 import { createServer, type AddressInfo, type Server as NetServer, type Socket } from 'node:net';
 import { Server, type ServerCredentials } from '@grpc/grpc-js';
-import { largeByReference } from './by-reference.ts';
+import { straightToHttp2 } from './outgoing.ts';
 import { Sessions } from './sessions.ts';
 
 export interface ListenerOptions {
@@ -32,7 +32,7 @@ export function createGrpcServer(): Server {
     interceptors: [
       (method, call) => {
         sessions.note(call);
-        return largeByReference(method, call);
+        return straightToHttp2(method, call);
       },
     ],
   });

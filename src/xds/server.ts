@@ -10,6 +10,7 @@ import { claimedNode } from './claimed-node.ts';
 import { DebugSession, isDebugType, type DebugDesk } from './debug.ts';
 import type { Form } from './encoder.ts';
 import type { Hub, Refused } from './hub.ts';
+import { Outgoing } from './outgoing.ts';
 import { RequestQueue } from './request-queue.ts';
 import type { Caller, ClaimedNode, StreamObserver } from './source.ts';
 import { faultDetails, type EndCode, type Stream, type Wire } from './stream.ts';
@@ -208,7 +209,7 @@ export class DiscoveryService {
 }
 
 /** Requests are bytes. */
-type Call = ServerDuplexStream<Buffer, Joined>;
+type Call = ServerDuplexStream<Buffer, Outgoing>;
 
 type RequestTaker<Request> = Stream & { receive(request: Request, accepted: () => void): void };
 
@@ -225,20 +226,18 @@ type Connection = Pick<DiscoveryServiceOptions, 'breakConnection' | 'closeConnec
 
 /** A grpc-js call as the streams see it. */
 class CallWire implements Wire {
-  readonly #call: ServerDuplexStream<unknown, Joined>;
+  readonly #call: ServerDuplexStream<unknown, Outgoing>;
   readonly #connection: Connection;
   ended = false;
 
-  constructor(call: ServerDuplexStream<unknown, Joined>, connection: Connection) {
+  constructor(call: ServerDuplexStream<unknown, Outgoing>, connection: Connection) {
     this.#call = call;
     this.#connection = connection;
   }
 
   write(message: Joined, flushed: () => void): void {
     if (this.ended || this.#call.destroyed) return;
-    this.#call.write(message, (error?: Error | null) => {
-      if (error === undefined || error === null) flushed();
-    });
+    this.#call.write(new Outgoing(message, flushed));
   }
 
   end(code: EndCode, details: string, closing?: 'closing'): void {

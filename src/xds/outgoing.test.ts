@@ -1,13 +1,14 @@
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { connect, constants, type ClientHttp2Session } from 'node:http2';
 import { afterEach, expect, test, vi } from 'vitest';
 import { Server, ServerCredentials, status, type ServerDuplexStream } from '@grpc/grpc-js';
 import { Joined } from '../wire/join.ts';
 import { loadServices } from '../wire/services.ts';
-import { largeByReference } from './by-reference.ts';
+import { Outgoing, straightToHttp2 } from './outgoing.ts';
 
 const services = loadServices(readFileSync(new URL('../../generated/services.binpb', import.meta.url)));
-type Call = ServerDuplexStream<unknown, Joined>;
+type Call = ServerDuplexStream<unknown, Outgoing>;
 
 const cleanups: (() => void)[] = [];
 afterEach(() => {
@@ -16,7 +17,7 @@ afterEach(() => {
 
 /** A client that reads nothing by itself, and the server's side of its stream. */
 async function open(): Promise<{ call: Call; stream: ReturnType<ClientHttp2Session['request']> }> {
-  const server = new Server({ interceptors: [largeByReference], 'grpc.max_send_message_length': -1 });
+  const server = new Server({ interceptors: [straightToHttp2], 'grpc.max_send_message_length': -1 });
   const { promise, resolve } = Promise.withResolvers<Call>();
   server.addService(services.aggregatedDiscovery, {
     StreamAggregatedResources: () => undefined,
@@ -62,7 +63,7 @@ test('large and small messages arrive whole and in order', async () => {
     new Joined([bytes(65_531, 6), bytes(65_536, 7)]),
   ];
   const copied = messages.map((message) => vi.spyOn(message, 'copy'));
-  for (const message of messages) call.write(message);
+  for (const message of messages) call.write(new Outgoing(message));
   call.end();
   stream.end();
   const received: Buffer[] = [];
@@ -72,16 +73,28 @@ test('large and small messages arrive whole and in order', async () => {
   expect(copied.map((copy) => copy.mock.calls.length)).toEqual([0, 1, 0, 0]);
 });
 
+test('small messages of one turn of the event loop are one write, and each is told of', async () => {
+  const { call, stream } = await open();
+  const messages = [100, 0, 2000].map((length, seed) => new Joined([bytes(length, seed)]));
+  const taken: number[] = [];
+  messages.forEach((message, i) => call.write(new Outgoing(message, () => taken.push(i))));
+  const [chunk] = (await once(stream, 'data')) as [Buffer];
+  expect(chunk.equals(Buffer.concat(messages.map(framed)))).toBe(true);
+  await new Promise<void>((resolve) => stream.session?.ping(() => resolve()));
+  expect(taken).toEqual([0, 1, 2]);
+});
+
 test('a message counts as taken only when the peer has let it in, and the status comes behind it', async () => {
   const { call, stream } = await open();
   let taken = 0;
   const more = Promise.withResolvers<void>();
   // The peer's window is 64 KiB, and it opens it only for what is read.
-  call.write(new Joined([bytes(20_000, 1)]), () => {
+  const first = () => {
     taken++;
     more.resolve();
-  });
-  call.write(new Joined([bytes(500_000, 2)]), () => taken++);
+  };
+  call.write(new Outgoing(new Joined([bytes(20_000, 1)]), first));
+  call.write(new Outgoing(new Joined([bytes(500_000, 2)]), () => taken++));
   await more.promise;
   await new Promise<void>((resolve) => stream.once('readable', resolve));
   await new Promise<void>((resolve) => stream.session?.ping(() => resolve()));
@@ -97,7 +110,7 @@ test('a message counts as taken only when the peer has let it in, and the status
 test('a peer that goes away in the middle harms nobody', async () => {
   const { call, stream } = await open();
   const closed = new Promise<void>((resolve) => call.once('close', resolve));
-  call.write(new Joined([bytes(500_000, 2)]));
+  call.write(new Outgoing(new Joined([bytes(500_000, 2)])));
   await new Promise<void>((resolve) => stream.once('readable', resolve));
   stream.close(constants.NGHTTP2_CANCEL);
   call.resume();
