@@ -40,6 +40,10 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
   readonly types = new Map<TypeUrl, DeltaType>();
   /** `types` in the order in which they are served. */
   #ordered: readonly DeltaType[] = [];
+  /** Types of which something may be due; undefined: any. Five hundred streams are more than a processor's cache, so that a look at all types costs. */
+  #asked: Set<DeltaType> | undefined;
+  /** Types with responses that the client has not answered. */
+  readonly #unanswered = new Set<DeltaType>();
   #view: PartsView;
   readonly #hosts = new DeltaHosts();
   readonly #doubts: Doubts;
@@ -75,6 +79,7 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
       state.isBehind = true;
     }
     this.#view = next;
+    this.#asked = undefined;
     // It may have become lazy: Envoy does not ask for these again.
     const { onDemand } = this.subscription;
     for (const name of (onDemand && this.types.get(virtualHostType)?.selection.named) ?? none) onDemand?.ask(virtualHostType, name);
@@ -85,7 +90,11 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
   override tablesChanged(types: Iterable<TypeUrl>): void {
     for (const type of types) {
       const state = this.types.get(type);
-      if (state !== undefined) state.isBehind = true;
+      if (state === undefined) continue;
+      state.isBehind = true;
+      // What goes out of these makes something of another type due.
+      if (type === clusterType || type === routeType) this.#asked = undefined;
+      else this.#asked?.add(state);
     }
   }
 
@@ -133,17 +142,21 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
   protected override sendDue(): void {
     const { onDemand } = this.subscription;
     onDemand?.commit();
-    let withChanges: boolean | undefined;
-    for (const state of this.#ordered) {
-      // What was asked for on demand changes without a change of the source's.
-      if (onDemand === undefined && !this.#mayBeDue(state)) continue;
-      withChanges ??= this.#unackedBytes() <= this.shared.limits.maxUnackedBytes;
-      if (!this.#serve(state, withChanges)) return;
+    // What was asked for on demand changes without a change of the source's.
+    const asked = onDemand === undefined ? this.#asked : undefined;
+    if (asked?.size !== 0) {
+      const withChanges = this.#unackedBytes() <= this.shared.limits.maxUnackedBytes;
+      for (const state of this.#ordered) {
+        if (asked?.has(state) !== false && (onDemand !== undefined || this.#mayBeDue(state)) && !this.#serve(state, withChanges)) return;
+      }
+      const rest = (asked === undefined ? this.#ordered : [...asked]).some((state) => this.#mayBeDue(state));
+      if (rest) this.#asked = undefined;
+      else if (asked === undefined) this.#asked = new Set();
+      else asked.clear();
     }
     this.#removeClusters();
   }
 
-  /** Most pumps are for a change of one type, or for an acknowledgement. */
   #mayBeDue(state: DeltaType): boolean {
     return state.mayBeDue || (state.type === virtualHostType && !this.#hosts.isIdle);
   }
@@ -157,10 +170,15 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
     const endpoints = this.types.get(endpointType);
     if (nowMs - this.connectedAtMs >= goneEndpointsPatienceMs && endpoints !== undefined) {
       for (const name of this.#goneEndpoints) endpoints.owed.add(name);
-      if (this.#goneEndpoints.size > 0) this.resume();
+      if (this.#goneEndpoints.size > 0) {
+        this.#asked = undefined;
+        this.resume();
+      }
       this.#goneEndpoints.clear();
     }
-    if (this.#removals.isOverdue(nowMs) || listenersDue || this.#inFlight() > 0) this.resume();
+    if (!this.#removals.isOverdue(nowMs) && !listenersDue && this.#inFlight() === 0) return;
+    this.#asked = undefined;
+    this.resume();
   }
 
   #isDue(type: TypeUrl): boolean {
@@ -196,6 +214,8 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
       }
       state = this.#begin(request);
     }
+    const names = request.resourceNamesSubscribe.length + request.resourceNamesUnsubscribe.length;
+    if (first || names > 0 || request.errorDetail !== undefined) this.#asked = undefined;
     if (request.responseNonce !== '') this.#answered(state, request);
     for (const name of request.resourceNamesUnsubscribe) this.#unsubscribe(state, name);
     if (first && this.#asksForAllEndpoints(state, request.resourceNamesSubscribe)) state.selection.follow();
@@ -357,6 +377,7 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
 
   #answered(state: DeltaType, request: DeltaRequest): void {
     const sent = state.answered(request.responseNonce);
+    if (state.inFlight === 0) this.#unanswered.delete(state);
     if (sent === undefined) {
       this.shared.meter.nonceExpired(state.type);
       return;
@@ -430,6 +451,7 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
       version,
       position: pointers === undefined ? undefined : { view: this.#view, pointers },
     });
+    this.#unanswered.add(state);
     this.write(state.type, message, reserved);
     let resources = content.own.length + (content.unnamed ?? 0);
     for (const step of content.steps) resources += step.resources.length;
@@ -579,13 +601,13 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
   #unackedBytes(): number {
     const sinceMs = this.shared.now() - this.shared.limits.unackedPatienceMs;
     let bytes = 0;
-    for (const state of this.#ordered) bytes += state.unackedBytes(sinceMs);
+    for (const state of this.#unanswered) bytes += state.unackedBytes(sinceMs);
     return bytes;
   }
 
   #inFlight(): number {
     let responses = 0;
-    for (const state of this.#ordered) responses += state.inFlight;
+    for (const state of this.#unanswered) responses += state.inFlight;
     return responses;
   }
 }
