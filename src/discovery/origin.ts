@@ -7,6 +7,7 @@ import { ClustersSource } from '../sources/clusters/clusters-source.ts';
 import type { ObjectSource } from '../sources/source.ts';
 import { KubernetesApi } from '../kubernetes/api.ts';
 import { systemClock } from '../kubernetes/clock.ts';
+import { connectCluster } from '../kubernetes/config.ts';
 import { HttpTransport } from '../kubernetes/http-transport.ts';
 import { inClusterAccess } from '../kubernetes/in-cluster.ts';
 import type { Transport } from '../kubernetes/transport.ts';
@@ -75,7 +76,5 @@ async function connect(
     await credentials();
     return { server, transport: new HttpTransport({ server, credentials }) };
   }
-  // Loaded for a kubeconfig alone: the client brings the types of the whole Kubernetes API, 55 MB.
-  const { connectCluster } = await import('../kubernetes/config.ts');
   return connectCluster(place);
 }

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
@@ -47,6 +47,30 @@ describe('connectCluster', () => {
     const missing = join(folder, 'missing');
     expect(() => connectCluster({ kubeconfig: missing })).toThrow(missing);
     expect(() => connectCluster({ kubeconfig: kubeconfig('odd', 'unix:/x') })).toThrow(/context "x" names no server/);
+  });
+
+  it('runs the program that a configuration names', async () => {
+    const server = createServer((request, response) => {
+      response.end(JSON.stringify({ authorization: request.headers.authorization ?? '' }));
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const credential = join(folder, 'credential.json');
+    const apiVersion = 'client.authentication.k8s.io/v1';
+    writeFileSync(credential, JSON.stringify({ apiVersion, kind: 'ExecCredential', status: { token: 'from-program' } }));
+    const path = kubeconfig('file', url);
+    const exec = `exec: { apiVersion: ${apiVersion}, command: cat, args: [${credential}], interactiveMode: Never }`;
+    writeFileSync(path, readFileSync(path, 'utf8').replace('token: secret', exec));
+    const { transport } = connectCluster({ kubeconfig: path });
+    const answer = await transport.request({ method: 'GET', path: '/' }, new AbortController().signal);
+    expect(answer.body).toEqual({ authorization: 'Bearer from-program' });
+    server.close();
+  });
+
+  it('uses the context that is asked for', () => {
+    const path = kubeconfig('contexts', 'http://127.0.0.1:1');
+    expect(connectCluster({ kubeconfig: path, context: 'x' }).server).toBe('http://127.0.0.1:1');
+    expect(() => connectCluster({ kubeconfig: path, context: 'other' })).toThrow(/context "other" names no server/);
   });
 
   it('gives up an answer that is too large or too late', async () => {

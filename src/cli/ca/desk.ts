@@ -8,6 +8,7 @@ import { readStateFile, replaceStateFile } from '../../identity/privatefile.ts';
 import { defaultStateFolder } from '../../identity/statefolder.ts';
 import { KubernetesApi } from '../../kubernetes/api.ts';
 import { systemClock } from '../../kubernetes/clock.ts';
+import { connectCluster } from '../../kubernetes/config.ts';
 import { HttpTransport } from '../../kubernetes/http-transport.ts';
 import { inClusterAccess } from '../../kubernetes/in-cluster.ts';
 import { ApiRefusal, isRecord } from '../../kubernetes/list.ts';
@@ -38,10 +39,7 @@ export async function openDesk(flags: PlaceFlags, env: Env, home: string): Promi
 
 async function connect({ kubeconfig }: PlaceFlags, env: Env): Promise<Transport | undefined> {
   const file = kubeconfig ?? env['KUBECONFIG']?.split(delimiter).find((path) => path !== '');
-  if (file !== undefined) {
-    const { connectCluster } = await import('../../kubernetes/config.ts'); // 55 MB that a folder does not need
-    return connectCluster({ kubeconfig: resolve(file) }).transport;
-  }
+  if (file !== undefined) return connectCluster({ kubeconfig: resolve(file) }).transport;
   const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port = '443' } = env;
   return host === undefined ? undefined : new HttpTransport(inClusterAccess({ host, port, clock: systemClock }));
 }
