@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import type { RequestOptions } from 'node:https';
 import { createRequire } from 'node:module';
+import type * as ClientNode from '@kubernetes/client-node';
 import { HttpTransport, type HttpTransportOptions } from './http-transport.ts';
 import { parseUntrustedKubeconfig } from './untrusted-kubeconfig.ts';
 
@@ -44,7 +45,7 @@ const require = createRequire(import.meta.url);
 
 /** The client brings the types of the whole Kubernetes API, 55 MB: it is loaded where it is needed. */
 function readByLibrary({ kubeconfig, context }: ClusterAccess): Access {
-  const { KubeConfig } = require('@kubernetes/client-node') as typeof import('@kubernetes/client-node');
+  const { KubeConfig } = require('@kubernetes/client-node') as typeof ClientNode;
   const config = new KubeConfig();
   try {
     config.loadFromFile(kubeconfig);
