@@ -75,6 +75,7 @@ function desk(
     rejections: () => [],
     self: 'a',
     replicas: () => [replica('a', '127.0.0.1:1'), ...replicas],
+    turns: { now: () => 0, pause: () => Promise.resolve() },
   });
 }
 
@@ -100,6 +101,47 @@ test.each(['Service/shop/reviews@east', 'MutatingWebhookConfiguration//', 'Pod/s
     expect(asked).toEqual(['/debug/convergence?peers=false&object=VirtualService%2Fshop%2Freviews']);
   },
 );
+
+test('a batch is answered in turns, each while the snapshot is settled', async () => {
+  let nowMs = 0;
+  const turns: string[][] = [[]];
+  const waits: boolean[] = [];
+  let settled = true;
+  const snapshot = snapshotOf([object]);
+  const whenSettled = (task: () => void): void => {
+    waits.push(settled);
+    settled = true;
+    task();
+  };
+  const batch = Array.from({ length: 8 }, (_, i) => objectKey('VirtualService', 'shop', `v${i}`));
+  const own = new ConvergenceDesk({
+    convergence: new Convergence({ snapshot, streams: () => [] }),
+    snapshot: { objects: snapshot.objects, whenSettled },
+    problemsOf: (asked) => {
+      expect(settled).toBe(true);
+      turns.at(-1)?.push(asked);
+      nowMs += 2;
+      return [];
+    },
+    rejections: () => [],
+    self: 'a',
+    replicas: () => [],
+    turns: {
+      now: () => nowMs,
+      pause: () => {
+        turns.push([]);
+        // Another change.
+        settled = false;
+        return Promise.resolve();
+      },
+    },
+  });
+  const { objects } = await own.answer(batch, true);
+  expect(objects.map((report) => report.object)).toEqual(batch);
+  // Two milliseconds each, five in a turn.
+  expect(turns.map((some) => some.length)).toEqual([3, 3, 2]);
+  expect(waits).toEqual([true, false, false]);
+});
 
 test('nobody else is asked for an answer of this replica alone', async () => {
   const asked: string[] = [];

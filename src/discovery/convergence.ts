@@ -1,5 +1,6 @@
 /** Answers how far objects have come: from this replica's streams, and from the other replicas, asked over HTTP. */
 import { isAskable, type ConvergenceAnswer, type ConvergencePage, type LaggingReport, type ObjectReport } from '../admin/convergence.ts';
+import type { Turns } from '../admin/dump.ts';
 import { originText, type ObjectKey } from '../apis/object.ts';
 import type { Problem } from '../apis/problem.ts';
 import type { Replica } from '../controllers/replicas.ts';
@@ -18,11 +19,14 @@ export interface ConvergenceDeskOptions {
   readonly rejections: () => readonly Problem[];
   readonly self: string;
   readonly replicas: () => readonly Replica[];
+  readonly turns: Turns;
 }
 
 /** Of one object; a listener that all refuse has as many as there are proxies. */
 const maxProblems = 20;
 const maxLagging = 20;
+/** Between two looks at the sockets. */
+const longestTurnMs = 5;
 
 export class ConvergenceDesk implements ConvergencePage {
   readonly #options: ConvergenceDeskOptions;
@@ -63,18 +67,33 @@ export class ConvergenceDesk implements ConvergencePage {
       .filter(({ name, live, ready, streams }) => name !== this.#options.self && live && (ready || streams > 0));
   }
 
-  /** While a change is being translated nothing can be said of any. */
+  /** While a change is being translated nothing can be said of any. Each object costs a look at every stream: milliseconds, and a batch has fifty. */
   async #own(objects: readonly ObjectKey[]): Promise<ConvergenceAnswer> {
-    await new Promise<void>((resolve) => this.#options.snapshot.whenSettled(resolve));
-    return this.#settled(objects);
-  }
-
-  #settled(objects: readonly ObjectKey[]): ConvergenceAnswer {
-    return {
-      replica: this.#options.self,
-      unanswered: [],
-      objects: objects.map((object) => this.#report(object, this.#options.problemsOf(object))),
+    const { self, snapshot, problemsOf, turns } = this.#options;
+    const reports: ObjectReport[] = [];
+    let next = 0;
+    const reportSome = (): void => {
+      const end = turns.now() + longestTurnMs;
+      do {
+        const object = objects[next++];
+        if (object !== undefined) reports.push(this.#report(object, problemsOf(object)));
+      } while (next < objects.length && turns.now() < end);
     };
+    for (;;) {
+      // In the same breath as it is settled: another change may begin before a promise goes on.
+      await new Promise<void>((resolve, reject) => {
+        snapshot.whenSettled(() => {
+          try {
+            reportSome();
+            resolve();
+          } catch (error) {
+            reject(error as Error);
+          }
+        });
+      });
+      if (next >= objects.length) return { replica: self, unanswered: [], objects: reports };
+      await turns.pause();
+    }
   }
 
   #report(object: ObjectKey, problems: readonly Problem[]): ObjectReport {

@@ -190,7 +190,6 @@ class Daemon {
         const stream = streams.streams().find((s) => s.subscription.connectionId === connectionId);
         if (stream === undefined) return undefined;
         const vhds = stream.protocol === 'delta' && request.explain !== true;
-        const turns = { now: () => performance.now(), pause: () => new Promise<void>((resolve) => setImmediate(resolve)) };
         return configDumpInTurns(stream.subscription, { registry, vhds, ...request }, turns);
       },
       dumpMessages: async (connectionId) => {
@@ -217,6 +216,7 @@ class Daemon {
       rejections: () => rejections.problems(),
       self: options.instance.replica,
       replicas: () => joined.replicas.list(),
+      turns,
     });
     const monitoringPort = await this.serve(
       monitoringServer({ views, metrics: metrics.registry, log, version, convergence: progress }),
@@ -411,6 +411,9 @@ class Daemon {
 function steadyNow(): number {
   return performance.timeOrigin + performance.now();
 }
+
+/** For answers that take longer than the sockets should wait. */
+const turns = { now: () => performance.now(), pause: () => new Promise<void>((resolve) => setImmediate(resolve)) };
 
 /** What is proven must be what the node claims. On the plaintext port nothing is proven; such a proxy gets no secrets. */
 function admit(node: ClaimedNode, caller: Caller): string | undefined {
