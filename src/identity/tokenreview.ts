@@ -21,7 +21,7 @@ export interface TokenReviewOptions {
   readonly freshMs?: number;
   /** Answers that are kept. Default 10,000. */
   readonly maxAnswers?: number;
-  /** Questions at a time. Default 100. */
+  /** Questions at a time. Each may need a connection of its own, a millisecond to begin. Default 20. */
   readonly maxQuestions?: number;
   /** Further ones that wait, as when all proxies come at once; more are refused as unavailable, and the proxy comes back. Default 2,000. */
   readonly maxWaiting?: number;
@@ -69,7 +69,7 @@ export class KubernetesTokenReviewer implements TokenReviewer {
   }
 
   async #askInTurn(token: string, claims: Claims, key: string): Promise<ReviewedToken | Refusal> {
-    const { maxQuestions = 100, maxWaitMs = 10_000, now } = this.#options;
+    const { maxQuestions = 20, maxWaitMs = 10_000, now } = this.#options;
     const beganMs = now();
     if (this.#underWay < maxQuestions) this.#underWay++;
     // Whoever has its answer hands its place on.
