@@ -40,10 +40,10 @@ export class Index<V> implements KeySource<ReadonlySet<string>> {
 
   /** Keys with this index value, in no order. Depends on membership, not on the values. */
   keys(value: string): ReadonlySet<string> {
-    if (!this.graph.recording) return this.buckets.get(value)?.keys ?? none;
+    if (!this.graph.recording) return this.peek(value) ?? none;
     const bucket = this.bucket(value);
     (bucket.members ??= new BucketCell(bucket, 0)).get();
-    return bucket.keys ?? none;
+    return asSet(bucket.keys) ?? none;
   }
 
   get(value: string): ReadonlySet<string> | undefined {
@@ -52,7 +52,7 @@ export class Index<V> implements KeySource<ReadonlySet<string>> {
   }
 
   peek(value: string): ReadonlySet<string> | undefined {
-    return this.buckets.get(value)?.keys;
+    return asSet(this.buckets.get(value)?.keys);
   }
 
   *keysNow(): Iterable<string> {
@@ -94,15 +94,12 @@ export class Index<V> implements KeySource<ReadonlySet<string>> {
   private change(value: string, key: string, present: boolean): void {
     const bucket = this.bucket(value);
     const before = bucket.keys;
-    const keys = before ?? new Set<string>();
-    if (present) keys.add(key);
-    else keys.delete(key);
-    const now = keys.size === 0 ? undefined : keys;
+    const now = present ? withKey(before, key) : withoutKey(before, key);
     bucket.keys = now;
     bucket.members?.set(bucket.members.peek() + 1);
     bucket.some?.set(now !== undefined);
     for (const listener of this.listeners.get(value) ?? []) listener(key, present);
-    for (const listener of this.bucketListeners) listener(value, now, before);
+    for (const listener of this.bucketListeners) listener(value, asSet(now), asSet(before));
     if (now === undefined) bucket.forget();
   }
 
@@ -113,13 +110,30 @@ export class Index<V> implements KeySource<ReadonlySet<string>> {
   }
 }
 
+/** None, one, or more: most index values have one key, and a set of one takes 200 bytes. */
+type Keys = undefined | string | Set<string>;
+
+function withKey(keys: Keys, key: string): Keys {
+  if (keys === undefined || keys === key) return key;
+  return typeof keys === 'string' ? new Set([keys, key]) : keys.add(key);
+}
+
+function withoutKey(keys: Keys, key: string): Keys {
+  if (typeof keys !== 'object') return keys === key ? undefined : keys;
+  keys.delete(key);
+  return keys.size === 0 ? undefined : keys;
+}
+
+function asSet(keys: Keys): ReadonlySet<string> | undefined {
+  return typeof keys === 'string' ? new Set([keys]) : keys;
+}
+
 /** Keys with one index value. A mesh has tens of them for each service, most of them empty and read for one of two questions: all is made when it is needed. */
 class Bucket {
   readonly graph: Graph;
   private readonly all: Map<string, Bucket>;
   private readonly value: string;
-  /** Undefined where there is none. */
-  keys: Set<string> | undefined = undefined;
+  keys: Keys = undefined;
   members: BucketCell<number> | undefined = undefined;
   some: BucketCell<boolean> | undefined = undefined;
 

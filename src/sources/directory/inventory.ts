@@ -12,8 +12,8 @@ interface Delivered {
 
 export class Inventory {
   readonly #manifests = new Map<string, Manifest>();
-  /** Files that declare an object. */
-  readonly #files = new Map<ObjectKey, Set<string>>();
+  /** Files that declare an object: nearly always one. */
+  readonly #files = new Map<ObjectKey, readonly string[]>();
   /** Keys of more than one file. */
   readonly #contested = new Set<ObjectKey>();
   readonly #delivered = new Map<ObjectKey, Delivered>();
@@ -39,9 +39,7 @@ export class Inventory {
     this.#unlink(manifest.file);
     this.#manifests.set(manifest.file, manifest);
     for (const key of manifest.entries.keys()) {
-      const files = this.#files.get(key);
-      if (files === undefined) this.#files.set(key, new Set([manifest.file]));
-      else files.add(manifest.file);
+      this.#files.set(key, [...(this.#files.get(key) ?? []), manifest.file]);
       this.#touch(key);
     }
   }
@@ -62,16 +60,16 @@ export class Inventory {
 
   #unlink(file: string): void {
     for (const key of this.#manifests.get(file)?.entries.keys() ?? []) {
-      const files = this.#files.get(key);
-      files?.delete(file);
-      if (files?.size === 0) this.#files.delete(key);
+      const others = (this.#files.get(key) ?? []).filter((other) => other !== file);
+      if (others.length === 0) this.#files.delete(key);
+      else this.#files.set(key, others);
       this.#touch(key);
     }
   }
 
   #touch(key: ObjectKey): void {
     this.#touched.add(key);
-    if ((this.#files.get(key)?.size ?? 0) > 1) this.#contested.add(key);
+    if ((this.#files.get(key)?.length ?? 0) > 1) this.#contested.add(key);
     else this.#contested.delete(key);
   }
 
@@ -102,7 +100,7 @@ export class Inventory {
 
   /** The best first: files in the order of their names; what is retained from a broken or vanished file comes last. */
   #candidates(key: ObjectKey): Entry[] {
-    const entries = [...(this.#files.get(key) ?? [])].flatMap((file) => this.#manifests.get(file)?.entries.get(key) ?? []);
+    const entries = (this.#files.get(key) ?? []).flatMap((file) => this.#manifests.get(file)?.entries.get(key) ?? []);
     const rank = ({ retained, position }: Entry) => (retained || this.#vanishing.has(position.file) ? 1 : 0);
     return entries.toSorted((a, b) => rank(a) - rank(b) || (a.position.file < b.position.file ? -1 : 1));
   }

@@ -25,21 +25,41 @@ export interface Place {
 }
 
 export function createPlace(position: Position, lines: FieldLines): Place {
-  const place: { position: Position; origin: Origin } = {
-    position,
-    origin: {
-      get file() {
-        return place.position.file;
-      },
-      get line() {
-        return place.position.chunkLine + place.position.line - 1;
-      },
-      lineOf(path) {
-        const { text, document, prefix, chunkLine } = place.position;
-        const line = lines.lineOf(text, document, stepsOf(prefix, path));
-        return line === undefined ? undefined : chunkLine + line - 1;
-      },
-    },
-  };
-  return place;
+  return new OfDocument(position, lines);
+}
+
+class OfDocument implements Place {
+  position: Position;
+  readonly origin: Origin;
+
+  constructor(position: Position, lines: FieldLines) {
+    this.position = position;
+    this.origin = new PresentOrigin(this, lines);
+  }
+}
+
+/** A class: getters of an object literal would take 400 bytes for each object. */
+class PresentOrigin implements Origin {
+  readonly #place: Place;
+  readonly #lines: FieldLines;
+
+  constructor(place: Place, lines: FieldLines) {
+    this.#place = place;
+    this.#lines = lines;
+  }
+
+  get file(): string {
+    return this.#place.position.file;
+  }
+
+  get line(): number {
+    const { chunkLine, line } = this.#place.position;
+    return chunkLine + line - 1;
+  }
+
+  lineOf(path: string): number | undefined {
+    const { text, document, prefix, chunkLine } = this.#place.position;
+    const line = this.#lines.lineOf(text, document, stepsOf(prefix, path));
+    return line === undefined ? undefined : chunkLine + line - 1;
+  }
 }
