@@ -10,6 +10,7 @@ test('figures have as many digits as they deserve', () => {
   expect([0.123, 3.21, 32.1, 9999, 12_345].map(milliseconds)).toEqual(['0.12 ms', '3.2 ms', '32 ms', '9999 ms', '12.3 s']);
   expect([120, 1_234_000, 123_400_000].map(sizeOf)).toEqual(['0.1 kB', '1.23 MB', '123 MB']);
   expect([ratio(3, 2), ratio(3, 0), ratio(undefined, 2), ratio(-1, 2)]).toEqual(['1.50x', '-', '-', '-']);
+  expect([ratio(1, 10), ratio(1, 400), ratio(0, 2)]).toEqual(['0.10x', '0.0025x', '0.00x']);
 });
 
 test('a row for each scenario; what happened to pushes meanwhile is one of its own; what a real Envoy spent has columns', () => {

@@ -27,5 +27,7 @@ export function sizeOf(bytes: number): string {
 /** How many times `value` is `base`; `-` where that says nothing. */
 export function ratio(value: number | undefined, base: number | undefined): string {
   if (value === undefined || base === undefined || value < 0 || !(base > 0)) return '-';
-  return `${(value / base).toFixed(2)}x`;
+  const times = value / base;
+  // What a hundredth would hide is what such a table is for.
+  return `${times > 0 && times < 0.1 ? times.toPrecision(2) : times.toFixed(2)}x`;
 }
