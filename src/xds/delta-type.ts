@@ -66,7 +66,8 @@ export class DeltaType implements TypeStatus {
   repair: Repair | undefined;
   #acked: Position | undefined;
   readonly #inFlight = new Map<string, Sent>();
-  lastError?: string;
+  /** Set, not deleted: V8 would make a dictionary of an object that loses a field. */
+  lastError: string | undefined = undefined;
   sentVersion = '';
   ackedVersion = '';
   sentNonce = '';
@@ -174,7 +175,7 @@ export class DeltaType implements TypeStatus {
     this.repair?.accepted(nonce);
     if (this.repair !== undefined && !this.repair.isDone) return;
     this.repair = undefined;
-    delete this.lastError;
+    this.lastError = undefined;
   }
 
   /** Returns the refused response as far as no later one, whose answer is still to come, sets the same names. */

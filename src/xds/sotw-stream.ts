@@ -162,7 +162,7 @@ export class SotwStream extends RequestStream<SotwRequest> {
     if (request.errorDetail === undefined) {
       state.ackedNonce = state.sentNonce;
       state.ackedVersion = state.sentVersion;
-      delete state.lastError;
+      state.lastError = undefined;
       state.heldBack = [];
       state.ackedHosts = state.sentHosts;
       state.accepted();

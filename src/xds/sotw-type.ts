@@ -28,7 +28,7 @@ export class SotwType implements TypeStatus {
   unacked = false;
   unackedBytes = 0;
   sentNames: readonly string[] = [];
-  lastError?: string;
+  lastError: string | undefined = undefined;
   sentVersion = '';
   ackedVersion = '';
   sentNonce = '';

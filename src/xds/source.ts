@@ -187,7 +187,7 @@ export interface TypeStatus {
   /** `SYNCED`: the proxy has accepted all that was due, which after a reconnect may be nothing; `STALE`: an answer of it is due. */
   readonly state: 'NOT_SENT' | 'SYNCED' | 'STALE' | 'ERROR';
   /** Envoy's text of the last refusal that no later acceptance has cleared, and the suspected resources that are held back. */
-  readonly lastError?: string;
+  readonly lastError?: string | undefined;
   readonly heldBack: readonly string[];
 }
 
