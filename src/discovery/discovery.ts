@@ -93,6 +93,7 @@ class Daemon {
     };
     let identities: IdentityParts | undefined;
     let clusters: Clusters | undefined;
+    let isServing = (): boolean => false;
     const snapshot = new Snapshot(objects, {
       validator: createValidator(registry),
       untranslated: untranslatedPaths,
@@ -103,7 +104,7 @@ class Daemon {
       },
       onFault,
       now: steadyNow,
-      turns: { now: () => performance.now(), later: (task) => void setImmediate(task) },
+      turns: { now: () => performance.now(), later: (task) => void setImmediate(task), isServing: () => isServing() },
       admit: (node, caller) => admit(node, caller) ?? clusters?.refusal(node, caller),
       clusterId: options.instance.clusterId,
       clusterOf: (node, caller) => clusters?.clusterOf(node, caller),
@@ -308,6 +309,7 @@ class Daemon {
       onFault: (error) => log.scope('ads').error({ err: error }, 'fault on a stream; it was ended'),
     });
     tracked = () => hub.streams;
+    isServing = () => hub.waiting > 0;
     metrics.watch({
       waitingStreams: () => hub.waiting,
       bytesInFlight: () => hub.bytesInFlight,

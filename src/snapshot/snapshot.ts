@@ -48,6 +48,15 @@ export interface SnapshotOptions {
   readonly identityPart?: (caller: Caller) => IdentityLease | undefined;
 }
 
+/** Of hundreds that come at once the first are served while the parts of the next are translated. */
+const arrivalsAtOnce = 32;
+
+/** A proxy that waits for its parts. */
+interface Arrival {
+  readonly connection: Connection;
+  readonly proxy: Proxy;
+}
+
 /** How a long translation lets streams have their turn. */
 export interface Turns {
   /** Runs the task when other work has had its turn. */
@@ -56,6 +65,8 @@ export interface Turns {
   readonly now: () => number;
   /** Longest turn. Default 10 ms. */
   readonly longestMs?: number;
+  /** Streams have something to send and wait for their turn. */
+  readonly isServing?: () => boolean;
 }
 
 type Changed = Map<SnapshotPart, Set<TypeUrl>>;
@@ -101,7 +112,7 @@ export class Snapshot implements ResourceSource, ProblemSource, ConnectionSource
   /** What came while a translation was under way. */
   private readonly waiting: (() => void)[] = [];
   /** Connections that have no parts yet. */
-  private readonly arrivals: Connection[] = [];
+  private readonly arrivals: Arrival[] = [];
   private placing = false;
 
   constructor(objects: Objects, options: SnapshotOptions) {
@@ -297,14 +308,12 @@ export class Snapshot implements ResourceSource, ProblemSource, ConnectionSource
     const identity = proxy.capabilities.secrets === 'agent' ? undefined : this.options.identityPart?.(caller);
     const connection = new Connection(this, `${node.id}-${++this.connected}`, node, caller, identity);
     this.connections.set(connection.connectionId, connection);
-    this.whenSettled(() => {
-      if (this.connections.has(connection.connectionId)) this.proxies.set(connection.connectionId, this.placed(proxy, connection));
-    });
     if (this.options.turns !== undefined) {
-      this.arrivals.push(connection);
+      this.arrivals.push({ connection, proxy });
       this.place();
       return connection;
     }
+    this.arrive({ connection, proxy });
     try {
       this.flush();
     } catch (error) {
@@ -324,23 +333,44 @@ export class Snapshot implements ResourceSource, ProblemSource, ConnectionSource
     if (this.placing) return;
     this.placing = true;
     const run = async (): Promise<void> => {
-      // Those that come in this turn of the event loop are placed together.
+      // Those that come in this turn of the event loop are placed together, as far as nobody waits long for that.
       await new Promise<void>((resolve) => this.options.turns?.later(resolve));
       while (this.arrivals.length > 0) {
         let placed: Connection[] = [];
+        const beganAtMs = this.options.turns?.now() ?? 0;
         try {
           // A fault of the translation that is joined here is met here too, and must not keep out those that come.
           while (this.flushing) await this.flushInTurns();
-          placed = this.arrivals.splice(0);
+          const arrivals = this.arrivals.splice(0, arrivalsAtOnce);
+          placed = arrivals.map(({ connection }) => connection);
+          for (const arrival of arrivals) this.arrive(arrival);
           await this.flushInTurns();
         } catch (error) {
           this.options.onFault('proxies', '', error);
         }
         for (const connection of placed) if (!connection.placed) connection.failed(unplaced(connection.node));
+        await this.letServe(beganAtMs);
       }
       this.placing = false;
     };
     void run();
+  }
+
+  /** For as long as the others have waited since then: nothing is read from parts while they change. */
+  private async letServe(sinceMs: number): Promise<void> {
+    const { turns } = this.options;
+    if (turns?.isServing === undefined) return;
+    const untilMs = 2 * turns.now() - sinceMs;
+    while (this.arrivals.length > 0 && turns.isServing() && turns.now() < untilMs) {
+      await new Promise<void>((resolve) => turns.later(resolve));
+    }
+  }
+
+  /** What follows for the proxy is translated with the next flush. */
+  private arrive({ connection, proxy }: Arrival): void {
+    this.whenSettled(() => {
+      if (this.connections.has(connection.connectionId)) this.proxies.set(connection.connectionId, this.placed(proxy, connection));
+    });
   }
 
   /** Proxies of a remote cluster are known by it from now on, or no longer. What follows is translated with the next flush. `known`: all remote ones. */

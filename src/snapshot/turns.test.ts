@@ -29,13 +29,19 @@ interface Rig {
 }
 
 /** A clock that shows a millisecond more each time it is read: a turn is over after a few entries. */
-function rig(objects: readonly ConfigObject[], onFault?: Parameters<typeof snapshotOf>[1], now?: () => number): Rig {
+function rig(
+  objects: readonly ConfigObject[],
+  onFault?: Parameters<typeof snapshotOf>[1],
+  now?: () => number,
+  isServing = () => false,
+): Rig {
   const later: (() => void)[] = [];
   let ms = 0;
   const snapshot = snapshotOf(objects, onFault, undefined, undefined, now, undefined, {
     now: () => ms++,
     later: (task) => later.push(task),
     longestMs: 5,
+    isServing,
   });
   const turn = async (): Promise<boolean> => {
     const task = later.shift();
@@ -135,6 +141,23 @@ describe('a translation in turns', () => {
     await finish();
     expect([first.placed, second.placed, third.placed]).toEqual([false, true, false]);
     expect(resources(second.parts)).toEqual(atOnce(all(), 'second'));
+  });
+
+  it('places hundreds that come at once some at a time, and lets those be served meanwhile', async () => {
+    let waiting = 0;
+    const { snapshot, turn } = rig(all(), undefined, undefined, () => waiting > 0);
+    const proxies = Array.from({ length: 100 }, (_, n) => openProxy(snapshot, nodeOf(`client-${n}`, 'shop')));
+    const placed = (): number => proxies.filter((proxy) => proxy.placed).length;
+    while (placed() === 0) await turn();
+    const first = placed();
+    expect(first).toBeLessThan(50);
+    // They have something to send, for as long as their parts took.
+    waiting = first;
+    let settled = 0;
+    for (; snapshot.settled; settled++) await turn();
+    expect(settled).toBeGreaterThan(10);
+    while (await turn());
+    expect(placed()).toBe(100);
   });
 
   it('lets those go on who came while a proxy was placed, though nothing has changed', async () => {
