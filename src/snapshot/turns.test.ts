@@ -144,15 +144,12 @@ describe('a translation in turns', () => {
   });
 
   it('places hundreds that come at once some at a time, and lets those be served meanwhile', async () => {
-    let waiting = 0;
-    const { snapshot, turn } = rig(all(), undefined, undefined, () => waiting > 0);
+    const { snapshot, turn } = rig(all(), undefined, undefined, () => true);
     const proxies = Array.from({ length: 100 }, (_, n) => openProxy(snapshot, nodeOf(`client-${n}`, 'shop')));
     const placed = (): number => proxies.filter((proxy) => proxy.placed).length;
     while (placed() === 0) await turn();
-    const first = placed();
-    expect(first).toBeLessThan(50);
+    expect(placed()).toBeLessThan(50);
     // They have something to send, for as long as their parts took.
-    waiting = first;
     let settled = 0;
     for (; snapshot.settled; settled++) await turn();
     expect(settled).toBeGreaterThan(10);
