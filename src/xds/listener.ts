@@ -42,12 +42,6 @@ export function createGrpcServer(): Server {
 
 const sessionsOf = new WeakMap<Server, Sessions>();
 
-/**
- * Connections that are begun in one turn of the event loop. What follows of each, a handshake of TLS, a session of HTTP/2 and a stream whose caller is to be
- * proven, takes 1 to 2 ms within the next turns, and all of a mesh may come at once.
- */
-const connectionsPerTurn = 10;
-
 /** One port of a gRPC server. The sockets are ours, because grpc-js has no means to break the connection of a peer that does not read. */
 export class Listener {
   readonly port: number;
@@ -71,12 +65,7 @@ export class Listener {
   ): Promise<Listener> {
     const injector = server.createConnectionInjector(credentials);
     const sockets = new Map<string, Socket>();
-    let draining = false;
-    const begin = inTurns((socket) => {
-      if (draining) socket.destroy();
-      else injector.injectConnection(socket);
-    });
-    const net = createServer({ noDelay: true, keepAlive: true, pauseOnConnect: true }, (socket) => {
+    const net = createServer({ noDelay: true, keepAlive: true }, (socket) => {
       if (!accepts()) {
         socket.resetAndDestroy();
         return;
@@ -86,7 +75,7 @@ export class Listener {
       socket.once('close', () => sockets.delete(peer));
       // The HTTP/2 session reports its errors itself; before there is one nobody else listens.
       socket.on('error', () => undefined);
-      begin(socket);
+      injector.injectConnection(socket);
     });
     net.maxConnections = maxConnections;
     await new Promise<void>((resolve, reject) => {
@@ -96,10 +85,7 @@ export class Listener {
         resolve();
       });
     });
-    return new Listener(net, sockets, sessionsOf.get(server), () => {
-      draining = true;
-      injector.destroy();
-    });
+    return new Listener(net, sockets, sessionsOf.get(server), () => injector.destroy());
   }
 
   /** `peer` as grpc-js names it: `address:port`. */
@@ -122,21 +108,4 @@ export class Listener {
     await closed;
     clearTimeout(timer);
   }
-}
-
-/** Begins connections in the order in which they come, some in each turn of the event loop. They are paused until then. */
-function inTurns(begin: (socket: Socket) => void): (socket: Socket) => void {
-  const waiting: Socket[] = [];
-  const turn = (): void => {
-    for (const socket of waiting.splice(0, connectionsPerTurn)) {
-      if (socket.destroyed) continue;
-      // Has it read again, for a session of HTTP/2 that takes over what reads already.
-      socket.read(0);
-      begin(socket);
-    }
-    if (waiting.length > 0) setImmediate(turn);
-  };
-  return (socket) => {
-    if (waiting.push(socket) === 1) setImmediate(turn);
-  };
 }
