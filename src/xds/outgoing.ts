@@ -6,7 +6,7 @@
 import type { ServerHttp2Stream } from 'node:http2';
 import { Metadata, ServerInterceptingCall, status, type ServerInterceptingCallInterface, type ServerInterceptor } from '@grpc/grpc-js';
 import type { Joined } from '../wire/join.ts';
-import { streamOf } from './http2-stream.ts';
+import { decoderOf, forgetLastMessage, type MessageDecoder, streamOf } from './http2-stream.ts';
 
 /** What a handler writes to a call: a message, and who is told when the network has taken it, which the call itself does not wait for. */
 export class Outgoing {
@@ -49,10 +49,18 @@ const sliceBytes = { tls: 64 * 1024, plaintext: 256 * 1024 };
 
 class StraightCall extends CopyingCall {
   readonly #stream: ServerHttp2Stream;
+  readonly #decoder: MessageDecoder | undefined;
 
   constructor(call: ServerInterceptingCallInterface, stream: ServerHttp2Stream) {
     super(call);
     this.#stream = stream;
+    this.#decoder = decoderOf(call);
+  }
+
+  /** The message before has been handed on. */
+  override startRead(): void {
+    if (this.#decoder !== undefined) forgetLastMessage(this.#decoder);
+    super.startRead();
   }
 
   override sendMessage(outgoing: unknown, callback: () => void): void {
