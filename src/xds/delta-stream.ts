@@ -3,15 +3,8 @@ import { clusterType, endpointType, listenerType, nameTableType, routeType, virt
 import { ClusterRemovals } from './cluster-removals.ts';
 import { firstAnswer, laterAnswer, ownFrame, sizeOf, type Draft, type Standpoint } from './delta-answers.ts';
 import { DeltaHosts } from './delta-hosts.ts';
-import {
-  answersWithNothing,
-  DeltaType,
-  isReport,
-  isWildcardByDefault,
-  servingRank,
-  type OwnFrame,
-  type ResponseContent,
-} from './delta-type.ts';
+import { answersWithNothing, DeltaType, isReport, isWildcardByDefault, type OwnFrame, type ResponseContent } from './delta-type.ts';
+import { DueTypes } from './due-types.ts';
 import { deltaFrame, routeOf } from './encoder.ts';
 import { refusalText } from './refusal-text.ts';
 import { maxTypes, RequestStream } from './request-stream.ts';
@@ -37,13 +30,8 @@ const goneEndpointsPatienceMs = 1000;
 /** The incremental form of ADS for one proxy. */
 export class DeltaStream extends RequestStream<DeltaRequest> {
   readonly protocol = 'delta';
-  readonly types = new Map<TypeUrl, DeltaType>();
-  /** `types` in the order in which they are served. */
-  #ordered: readonly DeltaType[] = [];
-  /** Types of which something may be due; undefined: any. Five hundred streams are more than a processor's cache, so that a look at all types costs. */
-  #asked: Set<DeltaType> | undefined;
-  /** Types with responses that the client has not answered. */
-  readonly #unanswered = new Set<DeltaType>();
+  readonly #due = new DueTypes();
+  readonly types: ReadonlyMap<TypeUrl, DeltaType> = this.#due.byUrl;
   #view: PartsView;
   readonly #hosts = new DeltaHosts();
   readonly #doubts: Doubts;
@@ -79,7 +67,7 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
       state.isBehind = true;
     }
     this.#view = next;
-    this.#asked = undefined;
+    this.#due.askAll();
     // It may have become lazy: Envoy does not ask for these again.
     const { onDemand } = this.subscription;
     for (const name of (onDemand && this.types.get(virtualHostType)?.selection.named) ?? none) onDemand?.ask(virtualHostType, name);
@@ -88,14 +76,7 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
   }
 
   override tablesChanged(types: Iterable<TypeUrl>): void {
-    for (const type of types) {
-      const state = this.types.get(type);
-      if (state === undefined) continue;
-      state.isBehind = true;
-      // What goes out of these makes something of another type due.
-      if (type === clusterType || type === routeType) this.#asked = undefined;
-      else this.#asked?.add(state);
-    }
+    this.#due.tablesChanged(types);
   }
 
   override standing(change: TableChange): Standing {
@@ -141,18 +122,18 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
 
   protected override sendDue(): void {
     const { onDemand } = this.subscription;
-    onDemand?.commit();
-    // What was asked for on demand changes without a change of the source's.
-    const asked = onDemand === undefined ? this.#asked : undefined;
-    if (asked?.size !== 0) {
+    if (onDemand !== undefined) {
+      onDemand.commit();
+      // What was asked for changes without a change of the source's.
+      this.#due.askAll();
+    }
+    const { asked } = this.#due;
+    if (asked.length > 0) {
       const withChanges = this.#unackedBytes() <= this.shared.limits.maxUnackedBytes;
-      for (const state of this.#ordered) {
-        if (asked?.has(state) !== false && (onDemand !== undefined || this.#mayBeDue(state)) && !this.#serve(state, withChanges)) return;
+      for (const state of asked) {
+        if ((onDemand !== undefined || this.#mayBeDue(state)) && !this.#serve(state, withChanges)) return;
       }
-      const rest = (asked === undefined ? this.#ordered : [...asked]).some((state) => this.#mayBeDue(state));
-      if (rest) this.#asked = undefined;
-      else if (asked === undefined) this.#asked = new Set();
-      else asked.clear();
+      this.#due.served((state) => this.#mayBeDue(state));
     }
     this.#removeClusters();
   }
@@ -171,13 +152,13 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
     if (nowMs - this.connectedAtMs >= goneEndpointsPatienceMs && endpoints !== undefined) {
       for (const name of this.#goneEndpoints) endpoints.owed.add(name);
       if (this.#goneEndpoints.size > 0) {
-        this.#asked = undefined;
+        this.#due.askAll();
         this.resume();
       }
       this.#goneEndpoints.clear();
     }
-    if (!this.#removals.isOverdue(nowMs) && !listenersDue && this.#inFlight() === 0) return;
-    this.#asked = undefined;
+    if (!this.#removals.isOverdue(nowMs) && !listenersDue && this.#due.inFlight === 0) return;
+    this.#due.askAll();
     this.resume();
   }
 
@@ -215,7 +196,7 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
       state = this.#begin(request);
     }
     const names = request.resourceNamesSubscribe.length + request.resourceNamesUnsubscribe.length;
-    if (first || names > 0 || request.errorDetail !== undefined) this.#asked = undefined;
+    if (first || names > 0 || request.errorDetail !== undefined) this.#due.askAll();
     if (request.responseNonce !== '') this.#answered(state, request);
     for (const name of request.resourceNamesUnsubscribe) this.#unsubscribe(state, name);
     if (first && this.#asksForAllEndpoints(state, request.resourceNamesSubscribe)) state.selection.follow();
@@ -231,8 +212,7 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
 
   #begin(request: DeltaRequest): DeltaType {
     const state = new DeltaType(request.typeUrl);
-    this.types.set(request.typeUrl, state);
-    this.#ordered = [...this.types.values()].sort((a, b) => servingRank(a.type) - servingRank(b.type));
+    this.#due.add(state);
     if (state.type === clusterType) this.#goneEndpoints.clear();
     const doubts = this.#doubts.get(state.type) ?? none;
     const claims = this.#claimsOf(state, request.initialResourceVersions);
@@ -377,7 +357,7 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
 
   #answered(state: DeltaType, request: DeltaRequest): void {
     const sent = state.answered(request.responseNonce);
-    if (state.inFlight === 0) this.#unanswered.delete(state);
+    this.#due.answered(state);
     if (sent === undefined) {
       this.shared.meter.nonceExpired(state.type);
       return;
@@ -451,7 +431,7 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
       version,
       position: pointers === undefined ? undefined : { view: this.#view, pointers },
     });
-    this.#unanswered.add(state);
+    this.#due.sent(state);
     this.write(state.type, message, reserved);
     let resources = content.own.length + (content.unnamed ?? 0);
     for (const step of content.steps) resources += step.resources.length;
@@ -599,16 +579,7 @@ export class DeltaStream extends RequestStream<DeltaRequest> {
   }
 
   #unackedBytes(): number {
-    const sinceMs = this.shared.now() - this.shared.limits.unackedPatienceMs;
-    let bytes = 0;
-    for (const state of this.#unanswered) bytes += state.unackedBytes(sinceMs);
-    return bytes;
-  }
-
-  #inFlight(): number {
-    let responses = 0;
-    for (const state of this.#unanswered) responses += state.inFlight;
-    return responses;
+    return this.#due.unackedBytes(this.shared.now() - this.shared.limits.unackedPatienceMs);
   }
 }
 
