@@ -11,6 +11,7 @@ import { Derived, SourceCollection } from '../store/collection.ts';
 import { Trace } from '../store/trace.ts';
 import type { Validator } from '../wire/validate.ts';
 import type { Caller, ClaimedNode, Part, Refusal, ResourceSource, Subscription, TypeUrl } from '../xds/source.ts';
+import { Arrivals } from './arrivals.ts';
 import { AskedPart } from './asked.ts';
 import { Assembly } from './assembly.ts';
 import { Connection, type ConnectionSource, type IdentityLease } from './connection.ts';
@@ -26,6 +27,7 @@ import { Parts } from './parts.ts';
 import { planFor, planKey, type Plan } from './plan.ts';
 import type { ResourceTable } from './table.ts';
 import type { Translation } from './translation.ts';
+import type { Turns } from './turns.ts';
 import { View } from './view.ts';
 
 export interface SnapshotOptions {
@@ -46,27 +48,6 @@ export interface SnapshotOptions {
   readonly turns?: Turns;
   /** Secrets of the caller's own identity, for the life of one stream. */
   readonly identityPart?: (caller: Caller) => IdentityLease | undefined;
-}
-
-/** Of hundreds that come at once the first are served while the parts of the next are translated. */
-const arrivalsAtOnce = 32;
-
-/** A proxy that waits for its parts. */
-interface Arrival {
-  readonly connection: Connection;
-  readonly proxy: Proxy;
-}
-
-/** How a long translation lets streams have their turn. */
-export interface Turns {
-  /** Runs the task when other work has had its turn. */
-  readonly later: (task: () => void) => void;
-  /** Milliseconds that never go back. */
-  readonly now: () => number;
-  /** Longest turn. Default 10 ms. */
-  readonly longestMs?: number;
-  /** Streams have something to send and wait for their turn. */
-  readonly isServing?: () => boolean;
 }
 
 type Changed = Map<SnapshotPart, Set<TypeUrl>>;
@@ -112,14 +93,24 @@ export class Snapshot implements ResourceSource, ProblemSource, ConnectionSource
   /** What came while a translation was under way. */
   private readonly waiting: (() => void)[] = [];
   /** Connections that have no parts yet. */
-  private readonly arrivals: Arrival[] = [];
-  private placing = false;
+  /** Absent where there are no turns. */
+  private readonly arrivals: Arrivals | undefined;
 
   constructor(objects: Objects, options: SnapshotOptions) {
     this.objects = objects;
     this.options = options;
     this.encoder = new Encoder(options.validator);
     this.assembly = new Assembly(this.parts, this.partTouched.bind(this), options.readCredential);
+    const { turns, onFault } = options;
+    this.arrivals =
+      turns &&
+      new Arrivals({
+        turns,
+        translate: () => this.flushInTurns(),
+        isTranslating: () => this.flushing,
+        onFault: (cause) => onFault('proxies', '', cause),
+        onUnplaced: (connection) => connection.failed(unplaced(connection.node)),
+      });
     const view = this.viewFrom(undefined);
     this.mesh = view.mesh;
     this.visibility = view.visibility;
@@ -308,12 +299,12 @@ export class Snapshot implements ResourceSource, ProblemSource, ConnectionSource
     const identity = proxy.capabilities.secrets === 'agent' ? undefined : this.options.identityPart?.(caller);
     const connection = new Connection(this, `${node.id}-${++this.connected}`, node, caller, identity);
     this.connections.set(connection.connectionId, connection);
-    if (this.options.turns !== undefined) {
-      this.arrivals.push({ connection, proxy });
-      this.place();
+    const place = (): void => this.place(connection, proxy);
+    if (this.arrivals !== undefined) {
+      this.arrivals.add({ connection, place });
       return connection;
     }
-    this.arrive({ connection, proxy });
+    place();
     try {
       this.flush();
     } catch (error) {
@@ -328,46 +319,8 @@ export class Snapshot implements ResourceSource, ProblemSource, ConnectionSource
     return connection;
   }
 
-  /** Gives those that have come their parts, together. */
-  private place(): void {
-    if (this.placing) return;
-    this.placing = true;
-    const run = async (): Promise<void> => {
-      // Those that come in this turn of the event loop are placed together, as far as nobody waits long for that.
-      await new Promise<void>((resolve) => this.options.turns?.later(resolve));
-      while (this.arrivals.length > 0) {
-        let placed: Connection[] = [];
-        const beganAtMs = this.options.turns?.now() ?? 0;
-        try {
-          // A fault of the translation that is joined here is met here too, and must not keep out those that come.
-          while (this.flushing) await this.flushInTurns();
-          const arrivals = this.arrivals.splice(0, arrivalsAtOnce);
-          placed = arrivals.map(({ connection }) => connection);
-          for (const arrival of arrivals) this.arrive(arrival);
-          await this.flushInTurns();
-        } catch (error) {
-          this.options.onFault('proxies', '', error);
-        }
-        for (const connection of placed) if (!connection.placed) connection.failed(unplaced(connection.node));
-        await this.letServe(beganAtMs);
-      }
-      this.placing = false;
-    };
-    void run();
-  }
-
-  /** For as long as the others have waited since then: nothing is read from parts while they change. */
-  private async letServe(sinceMs: number): Promise<void> {
-    const { turns } = this.options;
-    if (turns?.isServing === undefined) return;
-    const untilMs = 2 * turns.now() - sinceMs;
-    while (this.arrivals.length > 0 && turns.isServing() && turns.now() < untilMs) {
-      await new Promise<void>((resolve) => turns.later(resolve));
-    }
-  }
-
   /** What follows for the proxy is translated with the next flush. */
-  private arrive({ connection, proxy }: Arrival): void {
+  private place(connection: Connection, proxy: Proxy): void {
     this.whenSettled(() => {
       if (this.connections.has(connection.connectionId)) this.proxies.set(connection.connectionId, this.placed(proxy, connection));
     });
