@@ -11,7 +11,7 @@ import { Joined } from './join.ts';
  * schemas, which know every field of Envoy's current API and keep those that they do not.
  */
 export interface Services {
-  /** Requests are decoded; responses are bytes or pieces from join.ts and are passed on as they are. */
+  /** Our server takes requests as bytes and decodes them itself (discovery-request.ts); responses are bytes or pieces from join.ts and are passed on as they are. */
   readonly aggregatedDiscovery: {
     readonly StreamAggregatedResources: JoiningMethod<MessageShape<typeof DiscoveryRequestSchema>>;
     readonly DeltaAggregatedResources: JoiningMethod<MessageShape<typeof DeltaDiscoveryRequestSchema>>;
